@@ -130,7 +130,8 @@ describe("the folders of src", () => {
 
   it("reach the addon only through src/native", () => {
     const wrong = files.filter(
-      (path) => !path.startsWith("native/") && /\.node"|createRequire/.test(readFileSync(join(SOURCE, path), "utf8")),
+      (path) =>
+        !path.startsWith("native/") && /\.node"|createRequire/.test(readFileSync(join(SOURCE, path), "utf8")),
     );
     assert.deepEqual(wrong, []);
   });
