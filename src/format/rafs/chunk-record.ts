@@ -62,7 +62,6 @@ export function decodeChunkRecord(view: DataView, offset: number): ChunkRecord {
  * @throws {RangeError} when it does not fit in `view` or the digest is longer than 32 bytes.
  */
 export function encodeChunkRecord(view: DataView, offset: number, record: ChunkRecord): void {
-  new Uint8Array(view.buffer, view.byteOffset + offset, 32).set(record.digest);
   view.setUint32(offset + 32, record.blobIndex, true);
   view.setUint32(offset + 36, record.flags, true);
   view.setUint32(offset + 40, record.storedSize, true);
@@ -72,4 +71,5 @@ export function encodeChunkRecord(view: DataView, offset: number, record: ChunkR
   setSafeUint64(view, offset + 64, record.fileOffset);
   view.setUint32(offset + 72, record.index, true);
   view.setUint32(offset + 76, record.crc32c, true);
+  new Uint8Array(view.buffer, view.byteOffset + offset, 32).set(record.digest);
 }
