@@ -6,10 +6,14 @@ import {
 } from "../format/rafs/chunk-record.ts";
 import { BLOB_FEATURES } from "../format/rafs/features.ts";
 import type { V5Inode } from "../format/rafs/v5-inode.ts";
+import type { ReadBootstrapOptions } from "./bootstrap.ts";
 import { bootstrapError } from "./bootstrap-error.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import type { V5BlobRow, V5Tables } from "./bootstrap-v5-tables.ts";
 import type { Blob, Chunk } from "./chunk.ts";
+
+/** No builder makes such chunks in v5; their sizes would mean something else. */
+const UNSUPPORTED_FLAGS = CHUNK_RECORD_FLAGS.ENCRYPTED | CHUNK_RECORD_FLAGS.BATCH;
 
 type Mutable<Row> = { -readonly [Field in keyof Row]: Row[Field] };
 
@@ -17,10 +21,12 @@ type Mutable<Row> = { -readonly [Field in keyof Row]: Row[Field] };
 export class V5ChunkReader {
   readonly #view: DataView;
   readonly #tables: V5Tables;
+  readonly #allowUnsupported: boolean;
   /** Per blob without a row in the extended table: its chunks, each once per reference. */
   readonly #unnumbered = new Map<number, Mutable<Chunk>[]>();
 
-  constructor(view: DataView, tables: V5Tables) {
+  constructor(view: DataView, tables: V5Tables, options: ReadBootstrapOptions) {
+    this.#allowUnsupported = options.allowUnsupported === true;
     this.#view = view;
     this.#tables = tables;
   }
@@ -44,9 +50,13 @@ export class V5ChunkReader {
       const record = this.#decode(inode.chunksOffset + k * CHUNK_RECORD_SIZE, fail);
       const expected = Math.min(chunkSize, inode.size - k * chunkSize);
       if (record.decodedSize !== expected) fail(`chunk ${k} of ${record.decodedSize} bytes, not ${expected}`);
+      const isUnsupported = (record.flags & UNSUPPORTED_FLAGS) !== 0;
+      if (isUnsupported && !this.#allowUnsupported) {
+        throw bootstrapError("ERR_FEATURE_UNSUPPORTED", "encrypted or batch chunks in RAFS v5");
+      }
       const blob = this.#tables.blobs[record.blobIndex];
       if (blob === undefined) fail(`chunk ${k} in blob ${record.blobIndex} of ${this.#tables.blobs.length}`);
-      else checkInBlob(record, blob, (what) => fail(`chunk ${k} ${what}`));
+      else if (!isUnsupported) checkInBlob(record, blob, (what) => fail(`chunk ${k} ${what}`));
       chunks.push(this.#add(record));
     }
     return chunks;
@@ -131,9 +141,6 @@ export class V5ChunkReader {
 
 function checkInBlob(record: ChunkRecord, blob: V5BlobRow, fail: (what: string) => never): void {
   const { flags, storedSize, decodedSize, storedOffset, decodedOffset } = record;
-  if ((flags & (CHUNK_RECORD_FLAGS.ENCRYPTED | CHUNK_RECORD_FLAGS.BATCH)) !== 0) {
-    throw bootstrapError("ERR_FEATURE_UNSUPPORTED", "encrypted or batch chunks in RAFS v5");
-  }
   if (storedSize < 1 || storedSize > BOOTSTRAP_LIMITS.maxChunkSize) fail(`of ${storedSize} stored bytes`);
   const isCompressed = (flags & CHUNK_RECORD_FLAGS.COMPRESSED) !== 0;
   if (!isCompressed && storedSize !== decodedSize) {

@@ -1,26 +1,15 @@
-import type { Digester } from "../base/algorithm.ts";
 import { type ByteString, bytesOf, equalBytes, viewOf } from "../base/bytes.ts";
 import type { CodedError } from "../base/errors.ts";
 import { decodeDeviceNumber } from "../format/erofs/device-number.ts";
 import { CHUNK_RECORD_SIZE } from "../format/rafs/chunk-record.ts";
 import { decodeV5Inode, type V5Inode } from "../format/rafs/v5-inode.ts";
+import type { Bootstrap, ReadBootstrapOptions } from "./bootstrap.ts";
 import { bootstrapError } from "./bootstrap-error.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import { V5ChunkReader } from "./bootstrap-v5-chunks.ts";
 import { readV5Tables, type V5Tables } from "./bootstrap-v5-tables.ts";
 import { fileTypeOfMode } from "./file-mode.ts";
-import type { Attributes, Directory, Image, Inode } from "./tree.ts";
-
-/** How to read a v5 bootstrap. */
-export interface V5ReadOptions {
-  /** When given, every inode's digest is verified. It returns 32 bytes. */
-  readonly digest?: (digester: Digester, bytes: Uint8Array) => Uint8Array;
-}
-
-/** A tree read from a v5 bootstrap. Its blobs have no chunk information: see {@link chunkTableOfV5}. */
-export interface BootstrapV5 extends Image {
-  readonly version: 5;
-}
+import type { Attributes, Directory, Inode } from "./tree.ts";
 
 /** Most bytes of all prefetch paths together: a deep tree makes them long. */
 const MAX_PREFETCH_BYTES = 2 ** 24;
@@ -41,7 +30,7 @@ interface OpenDirectory {
 }
 
 /**
- * Reads a RAFS v5 bootstrap into a tree.
+ * Reads a RAFS v5 bootstrap into a tree. Its blobs have no chunk information: see {@link chunkTableOfV5}.
  *
  * Names with the same inode number become one inode where nlink is above 1, with the attributes of the
  * first. Chunk k of a file has its digest and its place in both spaces. It takes time and memory in
@@ -50,12 +39,13 @@ interface OpenDirectory {
  * @throws {CodedError} ERR_BOOTSTRAP_CORRUPT; ERR_DIGEST_MISMATCH when an inode is not what its digest
  *   says; ERR_FEATURE_UNSUPPORTED; ERR_LIMIT_EXCEEDED.
  */
-export function readBootstrapV5(bytes: Uint8Array, options: V5ReadOptions = {}): BootstrapV5 {
-  const tables = readV5Tables(bytes);
-  const tree = new TreeReader(bytes, tables, options);
+export function readBootstrapV5(bytes: Uint8Array, options: ReadBootstrapOptions = {}): Bootstrap {
+  const tables = readV5Tables(bytes, options);
+  const tree = new V5TreeReader(bytes, tables, options);
   const root = tree.read();
   return {
-    version: 5,
+    fsVersion: 5,
+    flags: tables.superblock.flags,
     root,
     blobs: tree.chunks.blobs(),
     chunkSize: tables.superblock.chunkSize,
@@ -65,12 +55,12 @@ export function readBootstrapV5(bytes: Uint8Array, options: V5ReadOptions = {}):
   };
 }
 
-class TreeReader {
+class V5TreeReader {
   readonly chunks: V5ChunkReader;
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
   readonly #tables: V5Tables;
-  readonly #options: V5ReadOptions;
+  readonly #options: ReadBootstrapOptions;
   /** By inode table row; absent rows were not reached. */
   readonly #placed: (Placed | undefined)[];
   /** Inodes that may have more names, by inode number. */
@@ -79,13 +69,13 @@ class TreeReader {
   /** Bytes of all records read: more than the image has only when records overlap. */
   #consumed = 0;
 
-  constructor(bytes: Uint8Array, tables: V5Tables, options: V5ReadOptions) {
+  constructor(bytes: Uint8Array, tables: V5Tables, options: ReadBootstrapOptions) {
     this.#bytes = bytes;
     this.#view = viewOf(bytes);
     this.#tables = tables;
     this.#options = options;
     this.#placed = new Array(tables.inodeOffsets.length).fill(undefined);
-    this.chunks = new V5ChunkReader(this.#view, tables);
+    this.chunks = new V5ChunkReader(this.#view, tables, options);
   }
 
   read(): Directory {

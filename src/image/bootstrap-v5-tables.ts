@@ -24,6 +24,7 @@ import {
   V5_VERSION,
   type V5Superblock,
 } from "../format/rafs/v5-superblock.ts";
+import type { ReadBootstrapOptions } from "./bootstrap.ts";
 import { bootstrapError } from "./bootstrap-error.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 
@@ -82,14 +83,14 @@ export function isBootstrapV5(bytes: Uint8Array): boolean {
  *
  * @throws {CodedError} ERR_BOOTSTRAP_CORRUPT; ERR_FEATURE_UNSUPPORTED, naming the feature; ERR_LIMIT_EXCEEDED.
  */
-export function readV5Tables(bytes: Uint8Array): V5Tables {
+export function readV5Tables(bytes: Uint8Array, options: ReadBootstrapOptions = {}): V5Tables {
   if (bytes.length < V5_SUPERBLOCK_SIZE || bytes.length > BOOTSTRAP_LIMITS.size) {
     throw corrupt(`${bytes.length} bytes, expected ${V5_SUPERBLOCK_SIZE} to ${BOOTSTRAP_LIMITS.size}`);
   }
   const view = viewOf(bytes);
   try {
     const superblock = decodeV5Superblock(view);
-    checkSuperblock(superblock, bytes.length);
+    checkSuperblock(superblock, bytes.length, options);
     const { flags } = superblock;
     const compressor = compressorOfFlags(flags);
     const digester = digesterOfFlags(flags);
@@ -100,7 +101,7 @@ export function readV5Tables(bytes: Uint8Array): V5Tables {
       superblock,
       compressor,
       digester,
-      blobs: readBlobs(bytes, superblock),
+      blobs: readBlobs(bytes, superblock, options),
       inodeOffsets: readInodeTable(view, superblock),
       prefetch: readPrefetch(view, superblock),
     };
@@ -110,7 +111,7 @@ export function readV5Tables(bytes: Uint8Array): V5Tables {
   }
 }
 
-function checkSuperblock(superblock: V5Superblock, size: number): void {
+function checkSuperblock(superblock: V5Superblock, size: number, options: ReadBootstrapOptions): void {
   expect("magic", superblock.magic, V5_MAGIC);
   expect("version", superblock.version, V5_VERSION);
   expect("super-block size", superblock.size, V5_SUPERBLOCK_SIZE);
@@ -122,7 +123,7 @@ function checkSuperblock(superblock: V5Superblock, size: number): void {
   if (superblock.flags >= 2 ** 32) {
     throw bootstrapError("ERR_FEATURE_UNSUPPORTED", `RAFS flags 0x${superblock.flags.toString(16)}`);
   }
-  if ((superblock.flags & SUPER_FLAGS.ENCRYPTION_AES_128_XTS) !== 0) {
+  if (options.allowUnsupported !== true && (superblock.flags & SUPER_FLAGS.ENCRYPTION_AES_128_XTS) !== 0) {
     throw bootstrapError("ERR_FEATURE_UNSUPPORTED", "encryption");
   }
   if (superblock.inodeTableRows < 1) throw corrupt("0 inodes");
@@ -143,7 +144,7 @@ function checkSuperblock(superblock: V5Superblock, size: number): void {
   }
 }
 
-function readBlobs(bytes: Uint8Array, superblock: V5Superblock): V5BlobRow[] {
+function readBlobs(bytes: Uint8Array, superblock: V5Superblock, options: ReadBootstrapOptions): V5BlobRow[] {
   const { blobTableOffset, blobTableSize, extendedBlobTableOffset, extendedBlobTableRows } = superblock;
   const table = bytes.subarray(blobTableOffset, blobTableOffset + blobTableSize);
   const blobs = decodeV5BlobTable(table, MAX_V5_BLOBS);
@@ -157,12 +158,12 @@ function readBlobs(bytes: Uint8Array, superblock: V5Superblock): V5BlobRow[] {
     }
     if (extendedBlobTableRows === 0) return { ...blob, extended: undefined };
     const extended = decodeV5ExtendedBlob(view, extendedBlobTableOffset + index * V5_EXTENDED_BLOB_SIZE);
-    checkExtendedBlob(extended, index);
+    checkExtendedBlob(extended, index, options);
     return { ...blob, extended };
   });
 }
 
-function checkExtendedBlob(blob: V5ExtendedBlob, index: number): void {
+function checkExtendedBlob(blob: V5ExtendedBlob, index: number, options: ReadBootstrapOptions): void {
   if ((blob.features & BLOB_FEATURES_UNKNOWN) !== 0) {
     throw bootstrapError(
       "ERR_FEATURE_UNSUPPORTED",
@@ -173,7 +174,7 @@ function checkExtendedBlob(blob: V5ExtendedBlob, index: number): void {
     [BLOB_FEATURES.ENCRYPTED, "encryption"],
     [BLOB_FEATURES.EXTERNAL, "external blobs"],
   ] as const) {
-    if ((blob.features & bit) !== 0) {
+    if (options.allowUnsupported !== true && (blob.features & bit) !== 0) {
       throw bootstrapError("ERR_FEATURE_UNSUPPORTED", `blob ${index}: ${name}`);
     }
   }
