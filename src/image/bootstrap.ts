@@ -1,3 +1,4 @@
+import type { Digester } from "../base/algorithm.ts";
 import type { Image, Inode } from "./tree.ts";
 
 /** What a bootstrap says. Byte arrays in it may be views of the bootstrap. */
@@ -25,4 +26,8 @@ export interface ReadBootstrapOptions {
    * @default false
    */
   readonly allowUnsupported?: boolean;
+  /**
+   * When given, the digest of every inode of a v5 bootstrap is verified. It returns 32 bytes. v6 inodes have none.
+   */
+  readonly digest?: (digester: Digester, bytes: Uint8Array) => Uint8Array;
 }
