@@ -261,6 +261,13 @@ describe("readLayer()", () => {
     assert.equal(isDone, true);
   });
 
+  it("leaves the bytes of its source alone", async () => {
+    const tar = Buffer.concat([tarMember({ name: "f", type: "7", size: 3 }, "abc"), TAR_END]);
+    const before = Buffer.from(tar);
+    await entriesOf(tar);
+    assert.ok(tar.equals(before));
+  });
+
   it("reads no further than the caller does", async () => {
     let read = 0;
     async function* source(): AsyncGenerator<Uint8Array> {
