@@ -30,13 +30,23 @@ export interface Dirent {
  * @see Linux fs/erofs/erofs_fs.h, struct erofs_dirent
  */
 export function decodeDirent(view: DataView, offset: number): Dirent {
-  const nid = view.getUint32(offset + 4, true) * 2 ** 32 + view.getUint32(offset, true);
-  if (!Number.isSafeInteger(nid)) throw new RangeError(`nid at ${offset} is over 2^53-1`);
   return {
-    nid,
-    nameOffset: view.getUint16(offset + 8, true),
+    nid: direntNid(view, offset),
+    nameOffset: direntNameOffset(view, offset),
     fileType: view.getUint8(offset + 10),
   };
+}
+
+/** The nid alone, for searches that make no records. Throws as {@link decodeDirent}. */
+export function direntNid(view: DataView, offset: number): number {
+  const nid = view.getUint32(offset + 4, true) * 2 ** 32 + view.getUint32(offset, true);
+  if (!Number.isSafeInteger(nid)) throw new RangeError(`nid at ${offset} is over 2^53-1`);
+  return nid;
+}
+
+/** The name offset alone, for searches that make no records. */
+export function direntNameOffset(view: DataView, offset: number): number {
+  return view.getUint16(offset + 8, true);
 }
 
 /**
