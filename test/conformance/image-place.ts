@@ -196,8 +196,8 @@ export function describeImagePlace(name: string, open: () => Promise<ImagePlace>
       const decoded = decodeManifest(found.bytes, found.descriptor.mediaType);
       assert.ok(decoded.kind === "index");
       assert.deepEqual(
-        await Promise.all(decoded.manifests.map((row) => source.readDocument(row, { signal }).then(String))),
-        [amd, arm].map((one) => String(one.manifest.bytes)),
+        await Promise.all(decoded.manifests.map((row) => source.readDocument(row, { signal }).then(textOf))),
+        [amd, arm].map((one) => textOf(one.manifest.bytes)),
       );
     });
 
@@ -234,6 +234,10 @@ export async function collect(stream: AsyncIterable<Uint8Array>): Promise<Buffer
   const parts: Uint8Array[] = [];
   for await (const part of stream) parts.push(part);
   return Buffer.concat(parts);
+}
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }
 
 async function writeBlobs(target: ImageTarget, image: MadeImage): Promise<void> {
