@@ -1,3 +1,4 @@
+import { orAborted } from "../base/abort.ts";
 import { CodedError } from "../base/errors.ts";
 import type { Reference } from "../format/oci/reference.ts";
 import { type Clock, SYSTEM_CLOCK } from "../net/clock.ts";
@@ -148,7 +149,10 @@ export class RegistryClient {
     const response = await this.#sendWith(request, url, authorization);
     if (response.status !== 401) return response;
     const challenges = parseChallenges(response.header("www-authenticate"));
-    const renewed = await this.#authenticator.answer(challenges, scope, authorization, url);
+    const renewed = await orAborted(
+      this.#authenticator.answer(challenges, scope, authorization, url),
+      request.signal,
+    );
     if (renewed === undefined) return response;
     await response.drain();
     return this.#sendWith(request, url, renewed);
@@ -167,19 +171,21 @@ export class RegistryClient {
   }
 
   #findOrigin(signal: AbortSignal): Promise<URL> {
-    this.#origin ??= this.#probeOrigin(signal).catch((error: unknown) => {
+    this.#origin ??= this.#probeOrigin().catch((error: unknown) => {
       this.#origin = undefined;
       throw error;
     });
-    return this.#origin;
+    return orAborted(this.#origin, signal);
   }
 
-  async #probeOrigin(signal: AbortSignal): Promise<URL> {
+  async #probeOrigin(): Promise<URL> {
     const host = apiHostOf(this.registry);
     if (this.#plainHttp) return new URL(`http://${host}`);
     if (!isLoopback(host)) return new URL(`https://${host}`);
     // A registry on this machine may speak either: a TLS server answers plain http with 400.
     const url = new URL(`http://${host}/v2/`);
+    // Every request waits for this one: no signal of theirs may end it, the client's timeouts do.
+    const { signal } = new AbortController();
     using response = await this.#http.send({ method: "GET", url, signal });
     await response.drain();
     return new URL(response.status === 400 ? `https://${host}` : `http://${host}`);
