@@ -1,10 +1,9 @@
 #!/usr/bin/env node
-import { Command } from "commander";
 import { addConvertCommand } from "./convert/convert-command.ts";
-import { runProgram } from "./program.ts";
+import { EnvironmentCommand, runProgram } from "./program.ts";
 import { VERSION } from "./version.ts";
 
-const program = new Command("nydus-convert")
+const program = new EnvironmentCommand("nydus-convert")
   .description("Convert container images to Nydus images that run before they are downloaded")
   .version(VERSION)
   .usage("[options] <source> <target>")

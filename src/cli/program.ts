@@ -1,4 +1,4 @@
-import { type Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, type Option } from "commander";
 import { CodedError } from "../base/errors.ts";
 import { parseSize } from "../base/options.ts";
 import { failureOf } from "./exit.ts";
@@ -44,11 +44,24 @@ const EXIT_STATUS: readonly (readonly [number, string])[] = [
   [130, "interrupted"],
 ];
 
+/** A command whose every option can be given as an environment variable too: `NYDUS_` and its name. */
+export class EnvironmentCommand extends Command {
+  override createCommand(name?: string): EnvironmentCommand {
+    return new EnvironmentCommand(name);
+  }
+
+  override createOption(flags: string, description?: string): Option {
+    const option = super.createOption(flags, description);
+    const isAction = option.long === "--version" || option.long === "--help";
+    return option.long === undefined || isAction ? option : option.env(environmentName(option.long));
+  }
+}
+
 const statuses = new WeakMap<Command, { status: number }>();
 
 /**
- * Adds what every command has: `--json`, `--quiet`, `--verbose`, an environment variable for every option
- * (`NYDUS_` and its name), and the ends of its help. Call it once the command's own options are there.
+ * Gives a command its action and what every command has: `--json`, `--quiet`, `--verbose` and the end of
+ * its help. Call it once the command's own options are there.
  */
 export function finishCommand<Options>(
   command: Command,
@@ -59,7 +72,6 @@ export function finishCommand<Options>(
     .option("--json", "print JSON lines")
     .option("--quiet", "print no progress")
     .option("--verbose", "print the stack of a failure");
-  for (const option of command.options) option.env(environmentName(option.long ?? option.flags));
   command.addHelpText("after", () => helpEnd(help));
   command.action(async (...given: unknown[]) => {
     const invoked = given.at(-1) as Command;
