@@ -65,15 +65,6 @@ export async function convertImage(
   const { plans, indexType, skipped } = await planAll(input, signal);
   for (const platform of skipped) onEvent({ type: "platform-skipped", platform: formatPlatform(platform) });
 
-  if (input.kind === "directory" && input.readXattrs === undefined) {
-    onEvent({
-      type: "left-out",
-      layer: 0,
-      path: ".",
-      what: "extended attributes, which cannot be read here",
-    });
-  }
-
   await using work = await createWorkDirectory(run.workParent);
   const pool = new LayerPool({ convert, directory: work.path, signal, onEvent });
   const start = performance.now();
@@ -90,6 +81,14 @@ export async function convertImage(
     });
     images.push(image);
     if (convert.verify) onEvent({ type: "verified", blobs: layers.length, paths: image.report.paths });
+  }
+  if (input.kind === "directory" && input.readXattrs === undefined) {
+    onEvent({
+      type: "left-out",
+      layer: 0,
+      path: ".",
+      what: "extended attributes, which cannot be read here",
+    });
   }
   const published = performance.now();
   throwIfAborted(signal);
