@@ -175,7 +175,8 @@ function checkTables(extended: ExtendedSuperblock, deviceCount: number, size: nu
       rowSize: PREFETCH_ROW_SIZE,
       alignment: 8,
     },
-  ].filter((table) => table.size > 0);
+    // Old builders left a size in the header without a prefetch table.
+  ].filter((table) => table.size > 0 && (table.name !== "prefetch table" || table.start > 0));
   let end = Math.max(headSize, EXTENDED_SUPERBLOCK_OFFSET + EXTENDED_SUPERBLOCK_SIZE);
   for (const table of tables.sort((left, right) => left.start - right.start)) {
     const where = `${table.name} at ${table.start} of ${table.size} bytes`;

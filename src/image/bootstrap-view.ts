@@ -15,7 +15,7 @@ import {
 import { decodeXattrs, xattrAreaSize } from "../format/erofs/xattr.ts";
 import type { BlobRecord } from "../format/rafs/blob-record.ts";
 import { corruptInode } from "./bootstrap-error.ts";
-import { type HeaderOptions, readBootstrapHeader } from "./bootstrap-header.ts";
+import { type BootstrapHeader, type HeaderOptions, readBootstrapHeader } from "./bootstrap-header.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import { DirentBlock, POSITIONS_PER_BLOCK } from "./dirent-block.ts";
 import { FILE_MODES, fileTypeOfMode } from "./file-mode.ts";
@@ -67,6 +67,8 @@ export interface DirectoryEntry {
  * Every method throws a CodedError with ERR_BOOTSTRAP_CORRUPT when it meets bytes that make no sense.
  */
 export class BootstrapView {
+  /** Super-blocks, blob table and device table, checked. */
+  readonly header: BootstrapHeader;
   readonly rootNid: number;
   readonly chunkSize: number;
   readonly blockSize: number;
@@ -86,7 +88,8 @@ export class BootstrapView {
    * @throws {CodedError} ERR_BOOTSTRAP_CORRUPT; ERR_FEATURE_UNSUPPORTED, naming the feature.
    */
   constructor(bytes: Uint8Array, options: HeaderOptions = {}) {
-    const { superblock, extended, blobs } = readBootstrapHeader(bytes, options);
+    this.header = readBootstrapHeader(bytes, options);
+    const { superblock, extended, blobs } = this.header;
     this.#bytes = bytes;
     this.#view = viewOf(bytes);
     this.rootNid = superblock.rootNid;
