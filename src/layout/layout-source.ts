@@ -1,3 +1,4 @@
+import { throwIfAborted } from "../base/abort.ts";
 import { type Digest, digestFromHex, digestHex } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
 import type { Descriptor } from "../format/oci/descriptor.ts";
@@ -8,7 +9,7 @@ import { readVerifiedDocument } from "../store/read-document.ts";
 import { verifiedStream } from "../store/verified-stream.ts";
 import { DirectoryFiles, type FileSet } from "./file-set.ts";
 import { decodeLayoutIndex, findImage } from "./layout-index.ts";
-import { readStored, type StoredFile, streamStored, throwIfAborted } from "./stored-file.ts";
+import { readStored, type StoredFile, streamStored } from "./stored-file.ts";
 
 /** Reads the image `tag` of the OCI layout in a directory. Nothing is opened before the first read. */
 export function openLayoutSource(directory: string, tag?: string): LayoutSource {

@@ -1,5 +1,6 @@
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { throwIfAborted } from "../base/abort.ts";
 import { digestHex } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
 import { limit } from "../base/limit.ts";
@@ -16,7 +17,7 @@ import {
   type LayoutIndex,
   withImage,
 } from "./layout-index.ts";
-import { openStoredFile, readStored, throwIfAborted } from "./stored-file.ts";
+import { openStoredFile, readStored } from "./stored-file.ts";
 
 /**
  * Writes an image into the OCI layout in a directory, which is made when it is not there.

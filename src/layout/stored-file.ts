@@ -1,4 +1,5 @@
 import { constants, type FileHandle, open } from "node:fs/promises";
+import { throwIfAborted } from "../base/abort.ts";
 import { CodedError, type ErrorCode } from "../base/errors.ts";
 
 /** Bytes in a file: a file of its own, or a member of an archive. */
@@ -80,12 +81,6 @@ export async function* streamStored(
     throwIfAborted(signal);
     yield readStored(file, offset, Math.min(PIECE_SIZE, file.size - offset), what, "ERR_BLOB_CORRUPT");
   }
-}
-
-/** @throws {CodedError} ERR_ABORTED when the signal fired. */
-export function throwIfAborted(signal: AbortSignal): void {
-  if (signal.aborted)
-    throw new CodedError("ERR_ABORTED", "the read was interrupted", { cause: signal.reason });
 }
 
 /** The errno name of a system error: `ENOENT`. */

@@ -80,12 +80,16 @@ export class HttpClient implements AsyncDisposable {
       signal,
     };
     const outgoing = (isSecure ? httpsRequest : httpRequest)(url, options);
-    let silence: Error | undefined;
     const giveUp = (why: string): void => {
-      silence = new Error(why);
-      outgoing.destroy(silence);
+      outgoing.destroy(new Error(why));
     };
-    outgoing.setTimeout(this.#idleTimeoutMs, () => giveUp(`nothing for ${this.#idleTimeoutMs} ms`));
+    let incoming: IncomingMessage | undefined;
+    outgoing.setTimeout(this.#idleTimeoutMs);
+    outgoing.on("timeout", () => {
+      // Bytes that wait for a slow reader are not the server's silence.
+      if (incoming !== undefined && incoming.readableLength > 0) outgoing.setTimeout(this.#idleTimeoutMs);
+      else giveUp(`nothing for ${this.#idleTimeoutMs} ms`);
+    });
     outgoing.once("socket", (socket) => {
       if (!socket.connecting) return;
       const timer = setTimeout(
@@ -97,7 +101,10 @@ export class HttpClient implements AsyncDisposable {
     });
     // The listener stays: an error after the response would otherwise end the process.
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
-      outgoing.once("response", resolve);
+      outgoing.once("response", (message) => {
+        incoming = message;
+        resolve(message);
+      });
       outgoing.on("error", reject);
     });
     try {

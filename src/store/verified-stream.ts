@@ -13,7 +13,8 @@ export interface Expected {
  * Passes pieces on and fails at the end when digest or size is not the expected one, or earlier when
  * there are more bytes than expected.
  *
- * The last pieces are passed on before the failure: keep nothing of a stream that failed.
+ * The piece that completes the size is held back until the digest is right, so nobody gets all bytes of
+ * a wrong blob. Keep nothing of a stream that failed.
  *
  * @param place Where the bytes come from, for the message.
  * @throws {CodedError} ERR_DIGEST_MISMATCH.
@@ -25,6 +26,7 @@ export async function* verifiedStream(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const sha256 = createHash("sha256");
   let size = 0;
+  let last: Uint8Array | undefined;
   for await (const piece of pieces) {
     size += piece.length;
     if (size > expected.size) {
@@ -34,7 +36,8 @@ export async function* verifiedStream(
       );
     }
     sha256.update(piece);
-    yield piece;
+    if (size < expected.size) yield piece;
+    else if (piece.length > 0) last = piece;
   }
   const digest = `sha256:${sha256.digest("hex")}`;
   if (size !== expected.size || digest !== expected.digest) {
@@ -43,6 +46,7 @@ export async function* verifiedStream(
       `${expected.digest} of ${expected.size} bytes from ${place} is ${digest} of ${size} bytes`,
     );
   }
+  if (last !== undefined) yield last;
 }
 
 /**
