@@ -1,0 +1,152 @@
+import { join } from "node:path";
+import type { Platform } from "../format/oci/descriptor.ts";
+import { encodeManifest } from "../format/oci/manifest.ts";
+import { formatPlatform } from "../format/oci/platform.ts";
+import type { ImageSource, ImageTarget, StoredManifest } from "../store/image-source.ts";
+import { digestOf } from "../store/verified-stream.ts";
+import { throwIfAborted } from "./abort.ts";
+import { type AssembledImage, assembleImage } from "./assemble-image.ts";
+import type { ConvertEvent } from "./convert-event.ts";
+import { type ConvertOptions, checkConvertOptions } from "./convert-options.ts";
+import type { ConvertReport } from "./convert-report.ts";
+import type { DirectoryReaderOptions } from "./directory-reader.ts";
+import { type ImagePlan, planDirectory, planImage, platformName } from "./image-plan.ts";
+import { LayerPool } from "./layer-pool.ts";
+import { publishImages } from "./publish.ts";
+import { type PlatformChoice, selectManifests } from "./select-manifests.ts";
+import { createWorkDirectory } from "./work-directory.ts";
+
+/** An image in some place, and which of its platforms to convert. */
+export interface ImageToConvert {
+  readonly kind: "image";
+  readonly source: ImageSource;
+  readonly platforms: PlatformChoice;
+  /** `HOST/REPOSITORY:TAG` for the annotations; absent when the source is not in a registry. */
+  readonly reference: string | undefined;
+}
+
+/** A directory that becomes an image of one layer. */
+export interface DirectoryToConvert {
+  readonly kind: "directory";
+  readonly path: string;
+  readonly platform: Platform;
+  /** As {@link DirectoryReaderOptions.readXattrs}. */
+  readonly readXattrs?: NonNullable<DirectoryReaderOptions["readXattrs"]>;
+}
+
+/** How a conversion runs. */
+export interface ConvertRun {
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: ConvertEvent) => void;
+  /** An existing folder; the conversion makes one of its own in it and removes it in the end. */
+  readonly workParent: string;
+}
+
+/**
+ * Converts an image to RAFS v6 and publishes it.
+ *
+ * The same source and options give the same digest. Layers stream: memory does not grow with their size,
+ * the work folder holds the blobs until they are published. Before anything is published the written
+ * blobs and bootstraps are read again and compared with what was read from the source, unless
+ * `options.verify` is false. On failure the target's name stands for what it stood for before.
+ *
+ * @throws {CodedError} ERR_OPTION_INVALID, ERR_IMAGE_NOT_FOUND, ERR_IMAGE_INVALID, ERR_LAYER_INVALID,
+ *   ERR_DIGEST_MISMATCH, ERR_IMAGE_DIFFERS, ERR_TARGET_IO, ERR_ABORTED, and what source and target throw.
+ */
+export async function convertImage(
+  input: ImageToConvert | DirectoryToConvert,
+  target: ImageTarget,
+  options: ConvertOptions,
+  run: ConvertRun,
+): Promise<ConvertReport> {
+  const convert = checkConvertOptions(options);
+  const { signal, onEvent } = run;
+  throwIfAborted(signal);
+  const { plans, indexType, skipped } = await planAll(input, signal);
+  for (const platform of skipped) onEvent({ type: "platform-skipped", platform: formatPlatform(platform) });
+
+  await using work = await createWorkDirectory(run.workParent);
+  const pool = new LayerPool({ convert, directory: work.path, signal, onEvent });
+  const start = performance.now();
+  const images: AssembledImage[] = [];
+  for (const plan of plans) {
+    const size = plan.layers.reduce((sum, layer) => sum + layer.size, 0);
+    onEvent({ type: "image-started", platform: platformName(plan), layers: plan.layers.length, size });
+    const layers = await pool.convertAll(plan.layers);
+    const image = await assembleImage(plan, layers, {
+      convert,
+      bootstrapPath: join(work.path, `bootstrap-${images.length}.tar.gz`),
+      sourceReference: input.kind === "image" ? input.reference : undefined,
+      signal,
+    });
+    images.push(image);
+    if (convert.verify) onEvent({ type: "verified", blobs: layers.length, paths: image.report.paths });
+  }
+  const published = performance.now();
+  throwIfAborted(signal);
+  const index = indexType === undefined ? undefined : indexOf(plans, images, indexType);
+  await publishImages(
+    target,
+    images.map((image) => image.published),
+    index,
+    { jobs: convert.jobs, signal, onEvent },
+  );
+  const end = performance.now();
+  const top = index ?? images[0]?.published.manifest;
+  if (top === undefined) throw new TypeError("a conversion without images");
+  const sum = (sizes: readonly number[]): number => sizes.reduce((total, size) => total + size, 0);
+  return {
+    source: input.kind === "image" ? input.source.name : `dir:${input.path}`,
+    target: target.name,
+    digest: top.descriptor.digest,
+    images: images.map(({ report }) => report),
+    skippedPlatforms: skipped.map(formatPlatform),
+    isVerified: convert.verify,
+    verifyElapsed: nanoseconds(pool.verifyMs),
+    SourceImageSize: sum(plans.map(({ sourceSize }) => sourceSize)),
+    TargetImageSize: sum(images.map(({ size }) => size)) + (index?.bytes.length ?? 0),
+    SourcePullElapsed: nanoseconds(pool.sourceMs),
+    ConversionElapsed: nanoseconds(published - start),
+    TargetPushElapsed: nanoseconds(end - published),
+  };
+}
+
+interface PlannedConversion {
+  readonly plans: readonly ImagePlan[];
+  /** Media type of the index to write; absent when the one manifest gets the name. */
+  readonly indexType: string | undefined;
+  readonly skipped: readonly Platform[];
+}
+
+async function planAll(
+  input: ImageToConvert | DirectoryToConvert,
+  signal: AbortSignal,
+): Promise<PlannedConversion> {
+  if (input.kind === "directory") {
+    const plan = planDirectory(input.path, input.platform, input.readXattrs);
+    return { plans: [plan], indexType: undefined, skipped: [] };
+  }
+  const { source, platforms } = input;
+  const { manifests, indexType, skipped } = await selectManifests(source, platforms, { signal });
+  const plans: ImagePlan[] = [];
+  for (const manifest of manifests) plans.push(await planImage(source, manifest, platforms, signal));
+  const isSeveral = platforms.wanted === "all" || platforms.wanted.length > 1;
+  return { plans, indexType: isSeveral ? indexType : undefined, skipped };
+}
+
+function indexOf(
+  plans: readonly ImagePlan[],
+  images: readonly AssembledImage[],
+  mediaType: string,
+): StoredManifest {
+  const manifests = images.map(({ published }, position) => {
+    const platform = plans[position]?.indexPlatform;
+    return { ...published.manifest.descriptor, ...(platform !== undefined && { platform }) };
+  });
+  const bytes = encodeManifest({ kind: "index", mediaType, manifests });
+  return { descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length }, bytes };
+}
+
+function nanoseconds(milliseconds: number): number {
+  return Math.round(milliseconds * 1e6);
+}
