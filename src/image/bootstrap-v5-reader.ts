@@ -52,6 +52,7 @@ export function readBootstrapV5(bytes: Uint8Array, options: ReadBootstrapOptions
     compressor: tables.compressor,
     digester: tables.digester,
     prefetch: tree.prefetchPaths(),
+    recordedLinks: tree.recordedLinks(),
   };
 }
 
@@ -65,6 +66,8 @@ class V5TreeReader {
   readonly #placed: (Placed | undefined)[];
   /** Inodes that may have more names, by inode number. */
   readonly #linked = new Map<number, Inode>();
+  /** For every inode that is no directory: the link count of its first record, and the names found. */
+  readonly #links = new Map<Inode, { readonly recorded: number; names: number }>();
   readonly #pending: OpenDirectory[] = [];
   /** Bytes of all records read: more than the image has only when records overlap. */
   #consumed = 0;
@@ -84,6 +87,15 @@ class V5TreeReader {
     // Breadth first, as names are numbered, so that the first name of an inode is read first.
     for (const directory of this.#pending) this.#readChildren(directory);
     return root;
+  }
+
+  /** Recorded link counts of inodes that have another number of names. */
+  recordedLinks(): Map<Inode, number> {
+    const differing = new Map<Inode, number>();
+    for (const [inode, { recorded, names }] of this.#links) {
+      if (recorded !== names) differing.set(inode, recorded);
+    }
+    return differing;
   }
 
   prefetchPaths(): ByteString[] {
@@ -165,6 +177,9 @@ class V5TreeReader {
       throw corruptRow(row, `is a link of inode ${record.ino}, but no ${known.type}`);
     }
     if (isLinked) this.#linked.set(record.ino, inode);
+    const links = this.#links.get(inode);
+    if (links !== undefined) links.names++;
+    else if (inode.type !== "dir") this.#links.set(inode, { recorded: record.nlink, names: 1 });
     this.#placed[row] = { inode, parentRow, name: record.name };
     return inode;
   }
