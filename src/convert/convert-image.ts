@@ -1,10 +1,10 @@
 import { join } from "node:path";
+import { throwIfAborted } from "../base/abort.ts";
 import type { Platform } from "../format/oci/descriptor.ts";
 import { encodeManifest } from "../format/oci/manifest.ts";
 import { formatPlatform } from "../format/oci/platform.ts";
 import type { ImageSource, ImageTarget, StoredManifest } from "../store/image-source.ts";
 import { digestOf } from "../store/verified-stream.ts";
-import { throwIfAborted } from "./abort.ts";
 import { type AssembledImage, assembleImage } from "./assemble-image.ts";
 import type { ConvertEvent } from "./convert-event.ts";
 import { type ConvertOptions, checkConvertOptions } from "./convert-options.ts";

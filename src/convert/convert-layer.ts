@@ -1,3 +1,4 @@
+import { throwIfAborted } from "../base/abort.ts";
 import type { Digest } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
 import { digestChunk } from "../codec/digest.ts";
@@ -9,7 +10,6 @@ import type { LayerEntry } from "../image/layer-entry.ts";
 import { buildLayerTree } from "../image/overlay.ts";
 import type { Directory } from "../image/tree.ts";
 import type { ImageSource } from "../store/image-source.ts";
-import { throwIfAborted } from "./abort.ts";
 import { type BlobFile, BlobWriter } from "./blob-writer.ts";
 import { cutChunks } from "./chunker.ts";
 import type { CheckedConvertOptions } from "./convert-options.ts";

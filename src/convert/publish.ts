@@ -1,7 +1,7 @@
+import { throwIfAborted } from "../base/abort.ts";
 import { limit } from "../base/limit.ts";
 import type { Descriptor } from "../format/oci/descriptor.ts";
 import type { ImageTarget, StoredManifest } from "../store/image-source.ts";
-import { throwIfAborted } from "./abort.ts";
 import { allOrNone } from "./all-or-none.ts";
 import type { ConvertEvent } from "./convert-event.ts";
 

@@ -1,4 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
+import { throwIfAborted } from "../base/abort.ts";
 import type { Compressor, Digester } from "../base/algorithm.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { CodedError } from "../base/errors.ts";
@@ -9,7 +10,6 @@ import { decodeChunkTable } from "../format/blob/chunk-information.ts";
 import { decodeChunkInformationHeader } from "../format/blob/chunk-information-header.ts";
 import { ChunkTable } from "../format/blob/chunk-table.ts";
 import type { ChunkInformationLocation } from "../image/chunk.ts";
-import { throwIfAborted } from "./abort.ts";
 
 /** What a blob file turned out to hold when it was read again. */
 export interface ReadBackBlob {

@@ -1,0 +1,135 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { byteStringOfText } from "../base/bytes.ts";
+import { CodedError } from "../base/errors.ts";
+import type { ConvertEvent } from "../convert/convert-event.ts";
+import { convertImage, type DirectoryToConvert, type ImageToConvert } from "../convert/convert-image.ts";
+import { type ConvertOptions, checkConvertOptions } from "../convert/convert-options.ts";
+import type { ConvertReport } from "../convert/convert-report.ts";
+import type { PlatformChoice } from "../convert/select-manifests.ts";
+import { type ImageName, parseImageName } from "../format/oci/image-name.ts";
+import { parsePlatform, platformOfHost } from "../format/oci/platform.ts";
+import { ImageAccess, type ImageAccessOptions, registryReferenceOf } from "./image-access.ts";
+
+export type { ConvertEvent } from "../convert/convert-event.ts";
+export type { ConvertReport } from "../convert/convert-report.ts";
+
+/** File descriptors. */
+const STDIN = 0;
+const STDOUT = 1;
+
+/** What a user asks `nydus-convert` for. */
+export interface ConvertRequest {
+  /** IMAGE, `dir:` allowed. */
+  readonly source: string;
+  /** IMAGE. */
+  readonly target: string;
+  /** `os/arch[/variant]`; empty means the host's. */
+  readonly platforms: readonly string[];
+  readonly allPlatforms: boolean;
+  readonly options: Omit<ConvertOptions, "prefetch">;
+  /** Absolute paths, as text. */
+  readonly prefetch: readonly string[];
+  /** A file of absolute paths, one a line. @default none */
+  readonly prefetchFile?: string;
+  /** An existing folder for temporary files. @default the system's */
+  readonly workDirectory?: string;
+  /** Where to write the report as JSON. @default nowhere */
+  readonly reportFile?: string;
+  readonly access: Omit<ImageAccessOptions, "login">;
+  readonly login?: { readonly username: string; readonly password: string };
+}
+
+/** How a run is followed and stopped. */
+export interface ConvertHooks {
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: ConvertEvent) => void;
+}
+
+/**
+ * Converts an image as a user asked for it.
+ *
+ * @throws {CodedError} ERR_OPTION_INVALID, as {@link convertImage}, and ERR_TARGET_IO when the report
+ *   cannot be written (the image is there then).
+ */
+export async function runConvert(request: ConvertRequest, hooks: ConvertHooks): Promise<ConvertReport> {
+  const source = parseImageName(request.source);
+  const target = parseImageName(request.target);
+  const platforms = platformChoice(request);
+  const prefetch = [...request.prefetch, ...readPrefetchFile(request.prefetchFile)];
+  const options: ConvertOptions = { ...request.options, prefetch: prefetch.map(byteStringOfText) };
+  // Before anything is opened, so that wrong usage shows no other failure first.
+  checkConvertOptions(options);
+
+  const login = loginFor(request, source, target);
+  await using access = await ImageAccess.create({ ...request.access, ...(login !== undefined && { login }) });
+  await using imageTarget = access.openTarget(request.target);
+  const run = { ...hooks, workParent: request.workDirectory ?? tmpdir() };
+  const report =
+    source.kind === "dir"
+      ? await convertImage(directoryInput(source.path, platforms), imageTarget, options, run)
+      : await convertFrom(access, request.source, source, platforms, (input) =>
+          convertImage(input, imageTarget, options, run),
+        );
+  if (request.reportFile !== undefined) writeReport(request.reportFile, report);
+  return report;
+}
+
+async function convertFrom(
+  access: ImageAccess,
+  text: string,
+  name: ImageName,
+  platforms: PlatformChoice,
+  convert: (input: ImageToConvert) => Promise<ConvertReport>,
+): Promise<ConvertReport> {
+  await using source = access.openSource(text);
+  return await convert({ kind: "image", source, platforms, reference: registryReferenceOf(name) });
+}
+
+function directoryInput(path: string, { wanted }: PlatformChoice): DirectoryToConvert {
+  const [platform, ...others] = wanted === "all" ? [] : wanted;
+  if (platform === undefined || others.length > 0) {
+    throw new CodedError("ERR_OPTION_INVALID", "a directory is converted for one platform");
+  }
+  return { kind: "directory", path, platform };
+}
+
+function platformChoice({ platforms, allPlatforms }: ConvertRequest): PlatformChoice {
+  if (allPlatforms && platforms.length > 0) {
+    throw new CodedError("ERR_OPTION_INVALID", "all platforms and single ones cannot both be wanted");
+  }
+  if (allPlatforms) return { wanted: "all", isExplicit: true };
+  if (platforms.length > 0) return { wanted: platforms.map(parsePlatform), isExplicit: true };
+  return { wanted: [platformOfHost(process.platform, process.arch)], isExplicit: false };
+}
+
+function loginFor(
+  { login }: ConvertRequest,
+  source: ImageName,
+  target: ImageName,
+): ImageAccessOptions["login"] {
+  if (login === undefined) return undefined;
+  const name = target.kind === "registry" ? target : source;
+  if (name.kind !== "registry") {
+    throw new CodedError("ERR_OPTION_INVALID", "a user name is given, but neither image is in a registry");
+  }
+  return { registry: name.reference.registry, ...login };
+}
+
+function readPrefetchFile(path: string | undefined): string[] {
+  if (path === undefined) return [];
+  try {
+    const text = readFileSync(path === "-" ? STDIN : path, "utf8");
+    return text.split("\n").filter((line) => line !== "");
+  } catch (cause) {
+    throw new CodedError("ERR_OPTION_INVALID", `prefetch file ${path} cannot be read`, { cause });
+  }
+}
+
+function writeReport(path: string, report: ConvertReport): void {
+  try {
+    writeFileSync(path === "-" ? STDOUT : path, `${JSON.stringify(report, undefined, 2)}\n`);
+  } catch (cause) {
+    throw new CodedError("ERR_TARGET_IO", `report ${path} cannot be written`, { cause });
+  }
+}
