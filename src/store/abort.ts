@@ -13,13 +13,3 @@ export function abortedError(signal: AbortSignal): CodedError {
 export function throwIfAborted(signal: AbortSignal): void {
   if (signal.aborted) throw abortedError(signal);
 }
-
-/** The result of `promise`, or ERR_ABORTED as soon as the signal fires; the promise itself goes on. */
-export async function orAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  throwIfAborted(signal);
-  return new Promise<Result>((resolve, reject) => {
-    const onAbort = (): void => reject(abortedError(signal));
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
-}
