@@ -84,12 +84,11 @@ const CORRUPTIONS: readonly (readonly [what: string, change: (patient: Patient) 
   ["a nid that leads nowhere", (patient) => patient.setNid("/", "c", 0x00ff_ffff)],
   ["a directory as large as the image", (patient) => patient.setSize("/a", patient.bytes.length)],
   [
-    "chunk arrays that overlap",
+    "directories that overlap",
     (patient) => {
-      // Each of them fits in the image, both together do not.
-      const size = ((patient.bytes.length - 14_000) / 8) * 4096;
-      patient.setSize("/c", size);
-      patient.setSize("/d", size);
+      // Either of them fits in the image, both together do not.
+      patient.setSize("/a", patient.bytes.length * 0.75);
+      patient.setSize("/b", patient.bytes.length * 0.75);
     },
   ],
 ];
