@@ -3,6 +3,7 @@ import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
 import { type Pack, pack } from "tar-stream";
+import { throwIfAborted } from "../base/abort.ts";
 import { toHex } from "../base/bytes.ts";
 import { type Digest, digestFromHex } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
@@ -45,20 +46,20 @@ export async function writeBootstrapLayer(
     first[GZIP_SYSTEM_OFFSET] = GZIP_SYSTEM_UNKNOWN;
   });
   const tar = pack();
+  const gzip = createGzip({ level: 6 });
+  throwIfAborted(signal);
+  const file = createWriteStream(path, { flags: "wx", mode: 0o600 });
+  for (const stream of [tar, uncompressed.stream, gzip, compressed.stream, file]) {
+    // The pipeline reports the first error; those of streams that it then destroys are nobody's news.
+    stream.on("error", () => {});
+  }
   try {
     await Promise.all([
-      pipeline(
-        tar,
-        uncompressed.stream,
-        createGzip({ level: 6 }),
-        compressed.stream,
-        createWriteStream(path, { flags: "wx", mode: 0o600 }),
-        { signal },
-      ),
+      pipeline(tar, uncompressed.stream, gzip, compressed.stream, file, { signal }),
       packFiles(tar, bootstrap, metas).catch((error: Error) => tar.destroy(error)),
     ]);
   } catch (cause) {
-    if (signal.aborted) throw new CodedError("ERR_ABORTED", "interrupted", { cause });
+    throwIfAborted(signal);
     throw new CodedError("ERR_TARGET_IO", `cannot write ${path}`, { cause });
   }
   return { path, digest: compressed.digest(), size: compressed.size(), diffId: uncompressed.digest() };

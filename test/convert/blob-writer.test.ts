@@ -126,7 +126,7 @@ describe("readBackBlob()", () => {
       for (let step = 0; step < 8; step++) {
         const position = offset + Math.floor((storedSize * step) / 8);
         const broken = Buffer.from(bytes);
-        broken[position] = (broken[position] ?? 0) ^ 0x10;
+        broken[position] = (broken[position] ?? 0) ^ 0xff;
         await writeFile(path, broken);
         const outcome = await readBackBlob(path, OPTIONS, signal).then(
           () => "accepted",
