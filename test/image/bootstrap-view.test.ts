@@ -81,6 +81,13 @@ describe("BootstrapView", () => {
     assert.ok(blocks > 1, "the image has a directory of several blocks");
   });
 
+  it("lists nothing at positions that never were", () => {
+    const view = new BootstrapView(goldenBootstrap("made/merged").bytes);
+    for (const position of [-1, 0.5, 511, 2 ** 40, 2 ** 64, Number.NaN]) {
+      assert.deepEqual([...view.entriesFrom(view.inode(view.rootNid), position)], []);
+    }
+  });
+
   it("works on shared memory", () => {
     const bytes = goldenBootstrap("made/merged").bytes;
     const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
