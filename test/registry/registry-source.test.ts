@@ -169,6 +169,20 @@ describe("RegistrySource", () => {
     );
   });
 
+  it("asks the registry again when the place it was sent to is gone", async () => {
+    await using source = open();
+    {
+      await using gone = await TestRegistry.start();
+      gone.blobs.set(`app@${layer.descriptor.digest}`, Buffer.from(layer.bytes));
+      registry.faults.redirectTo = gone.origin;
+      await source.blobs.read(id, 0, 10, { signal });
+    }
+    registry.faults.redirectTo = other.origin;
+    const read = await source.blobs.read(id, 0, 10, { signal });
+    assert.ok(Buffer.from(read).equals(layer.bytes.subarray(0, 10)));
+    assert.deepEqual(clock.sleeps, []);
+  });
+
   it("shows neither password, token nor signature in an error", async () => {
     Object.assign(registry.faults, {
       redirectTo: other.origin,
