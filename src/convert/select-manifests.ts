@@ -54,7 +54,7 @@ export async function selectManifests(
     const selected = { descriptor: top.descriptor, manifest: document, platform: undefined };
     return { manifests: [selected], indexType: undefined, skipped: [] };
   }
-  const rows = await flattenIndex(source, document, options, MAX_INDEX_DEPTH);
+  const rows = await flattenIndex(source, document, options);
   const originals = rows.filter((row) => !isNydusManifestRow(row));
   if (originals.length === 0 && rows.length > 0) throw alreadyNydus(source.name);
   const { chosen, skipped } =
@@ -91,11 +91,17 @@ export function checkPlatform(choice: PlatformChoice, offered: Platform, name: s
   }
 }
 
-async function flattenIndex(
+/**
+ * The image manifests that an index names, also through nested indexes, in order.
+ *
+ * @param depth Indexes that may be nested into each other.
+ * @throws {CodedError} ERR_LIMIT_EXCEEDED when more are, and what the source throws.
+ */
+export async function flattenIndex(
   source: ImageSource,
   index: ImageIndex,
   options: ReadOptions,
-  depth: number,
+  depth = MAX_INDEX_DEPTH,
 ): Promise<Descriptor[]> {
   const rows: Descriptor[] = [];
   for (const row of index.manifests) {
