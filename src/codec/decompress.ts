@@ -1,0 +1,56 @@
+import { gunzipSync } from "node:zlib";
+import type { Compressor } from "../base/algorithm.ts";
+import { CodedError } from "../base/errors.ts";
+import { decompressLz4 } from "./lz4.ts";
+import { requireZstd } from "./zstd.ts";
+
+/**
+ * Most bytes one call decodes: a chunk has at most 16 MiB, a chunk information array at most
+ * 2^24 records of 24 bytes.
+ */
+export const MAX_DECODED_SIZE = 512 * 2 ** 20;
+
+/**
+ * Decodes the stored form of a chunk, or of anything else that a blob compresses as one piece.
+ *
+ * The output takes `decodedSize` bytes and no more, whatever the stored bytes claim. For `none` the
+ * given array comes back.
+ *
+ * @param decodedSize Bytes that must come out.
+ * @throws {CodedError} ERR_CODEC_FAILED when the bytes do not decode to exactly `decodedSize` bytes,
+ *   ERR_CODEC_MISSING for zstd without zstd-napi, ERR_LIMIT_EXCEEDED over {@link MAX_DECODED_SIZE}.
+ */
+export function decompressChunk(compressor: Compressor, stored: Uint8Array, decodedSize: number): Uint8Array {
+  if (!(decodedSize >= 0 && decodedSize <= MAX_DECODED_SIZE)) {
+    throw new CodedError("ERR_LIMIT_EXCEEDED", `decoded size ${decodedSize} is over ${MAX_DECODED_SIZE}`);
+  }
+  const decoded = decode(compressor, stored, decodedSize);
+  if (decoded.length !== decodedSize) {
+    throw new CodedError(
+      "ERR_CODEC_FAILED",
+      `${stored.length} bytes of ${compressor} decode to ${decoded.length} bytes, expected ${decodedSize}`,
+    );
+  }
+  return decoded;
+}
+
+function decode(compressor: Compressor, stored: Uint8Array, decodedSize: number): Uint8Array {
+  if (compressor === "none") return stored;
+  const zstd = compressor === "zstd" ? requireZstd() : undefined;
+  try {
+    if (zstd !== undefined) {
+      const target = new Uint8Array(decodedSize);
+      return target.subarray(0, zstd.decompressInto(target, stored));
+    }
+    if (compressor === "lz4_block") return decompressLz4(stored, decodedSize);
+    // zlib takes no bound of 0; one byte more than allowed is found by the length check.
+    const decoded = gunzipSync(stored, { maxOutputLength: Math.max(decodedSize, 1) });
+    return new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.byteLength);
+  } catch (cause) {
+    throw new CodedError(
+      "ERR_CODEC_FAILED",
+      `${stored.length} bytes of ${compressor} do not decode to ${decodedSize} bytes`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { describe, it } from "node:test";
+import { constants, deflateRawSync, gzipSync } from "node:zlib";
+import { CodedError } from "#src/base/errors.js";
+import { compressChunk } from "#src/codec/compress.js";
+import { decompressLayer } from "#src/codec/layer-stream.js";
+
+const PIECE_SIZES = [1, 61, 1000, 65536, Number.POSITIVE_INFINITY];
+const first = Buffer.concat([Buffer.from("layer ".repeat(30_000)), randomBytes(70_000)]);
+const second = Buffer.from("another member ".repeat(20_000));
+
+async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
+  for (let offset = 0; offset < bytes.length; offset += size) yield bytes.subarray(offset, offset + size);
+}
+
+async function collect(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  for await (const part of stream) parts.push(Uint8Array.prototype.slice.call(part));
+  return Buffer.concat(parts);
+}
+
+/** One frame, also for bytes that do not become smaller. */
+function zstd(bytes: Uint8Array): Uint8Array {
+  const { bytes: frame, isCompressed } = compressChunk("zstd", bytes);
+  assert.ok(isCompressed);
+  return frame;
+}
+
+function skippable(length: number): Buffer {
+  const frame = Buffer.alloc(8 + length, 0xaa);
+  frame.writeUInt32LE(0x184d2a53, 0);
+  frame.writeUInt32LE(length, 4);
+  return frame;
+}
+
+/** A member with every optional header field. */
+function memberWithFields(bytes: Uint8Array): Buffer {
+  const plain = gzipSync(bytes);
+  const fields = Buffer.from("\x03\x00abcname\0comment\0\x12\x34", "latin1");
+  const header = Buffer.from(plain.subarray(0, 10));
+  header[3] = 4 | 8 | 16 | 2;
+  return Buffer.concat([header, fields, plain.subarray(10)]);
+}
+
+const whole = Buffer.concat([first, second]);
+const GOOD: readonly (readonly [string, Uint8Array, Uint8Array])[] = [
+  ["a plain stream", whole, whole],
+  ["an empty stream", new Uint8Array(0), new Uint8Array(0)],
+  ["one gzip member", gzipSync(whole), whole],
+  ["two gzip members", Buffer.concat([gzipSync(first), gzipSync(second)]), whole],
+  ["a gzip member with every header field", memberWithFields(first), first],
+  [
+    "an empty gzip member between others",
+    Buffer.concat([gzipSync(first), gzipSync(""), gzipSync(second)]),
+    whole,
+  ],
+  ["gzip with zero padding", Buffer.concat([gzipSync(first), Buffer.alloc(5000)]), first],
+  ["gzip with garbage behind", Buffer.concat([gzipSync(first), Buffer.from("not a member")]), first],
+  ["one zstd frame", zstd(whole), whole],
+  [
+    "zstd frames and skippable ones",
+    Buffer.concat([skippable(9), zstd(first), skippable(0), zstd(second)]),
+    whole,
+  ],
+];
+
+describe("decompressLayer()", () => {
+  for (const [what, stored, decoded] of GOOD) {
+    it(`decodes ${what}, in pieces of any size`, async () => {
+      for (const size of PIECE_SIZES) {
+        if (size === 1 && stored.length > 10_000) continue;
+        const found = await collect(decompressLayer(pieces(stored, size)));
+        assert.ok(found.equals(decoded), `pieces of ${size}: ${found.length} bytes of ${decoded.length}`);
+      }
+    });
+  }
+
+  for (const [what, stored] of [
+    ["gzip", gzipSync(second)],
+    ["zstd", zstd(second)],
+  ] as const) {
+    it(`returns ERR_LAYER_INVALID when ${what} is truncated anywhere`, async () => {
+      for (let length = 4; length < stored.length; length += 1 + (stored.length >> 5)) {
+        await assert.rejects(collect(decompressLayer(pieces(stored.subarray(0, length), 50))), {
+          code: "ERR_LAYER_INVALID",
+        });
+      }
+      await assert.rejects(collect(decompressLayer(pieces(stored.subarray(0, -1), 64))), {
+        code: "ERR_LAYER_INVALID",
+      });
+    });
+  }
+
+  it("returns ERR_LAYER_INVALID when gzip bytes are flipped, its checksum and size included", async () => {
+    const stored = gzipSync(second);
+    for (const position of [2, 3, 40, stored.length - 8, stored.length - 1]) {
+      const flipped = Buffer.from(stored);
+      flipped[position] = (flipped[position] as number) ^ 0xe0;
+      await assert.rejects(collect(decompressLayer(pieces(flipped, 64))), { code: "ERR_LAYER_INVALID" });
+    }
+  });
+
+  it("returns ERR_LAYER_INVALID when something else follows a zstd frame", async () => {
+    const stored = Buffer.concat([zstd(first), Buffer.from("not a frame")]);
+    await assert.rejects(collect(decompressLayer(pieces(stored, 1000))), { code: "ERR_LAYER_INVALID" });
+  });
+
+  it("passes on the error of its source", async () => {
+    async function* failing(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+      yield bytes.subarray(0, bytes.length / 2);
+      throw new CodedError("ERR_DIGEST_MISMATCH", "layer is not what its descriptor says");
+    }
+    for (const stored of [gzipSync(first), zstd(first), first]) {
+      await assert.rejects(collect(decompressLayer(failing(stored))), { code: "ERR_DIGEST_MISMATCH" });
+    }
+  });
+
+  it("reads its source to the end, where its digest is checked", async () => {
+    async function* failingAtEnd(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+      yield bytes;
+      yield new Uint8Array(10);
+      throw new CodedError("ERR_DIGEST_MISMATCH", "layer is not what its descriptor says");
+    }
+    await assert.rejects(collect(decompressLayer(failingAtEnd(gzipSync(first)))), {
+      code: "ERR_DIGEST_MISMATCH",
+    });
+  });
+
+  it("reads no more of its source than its reader asks for, and closes it", async () => {
+    const bomb = deflateRawSync(Buffer.alloc(64 * 2 ** 20), { level: constants.Z_BEST_SPEED });
+    const stored = Buffer.concat([gzipSync("").subarray(0, 10), bomb]);
+    let read = 0;
+    let isClosed = false;
+    async function* counted(): AsyncGenerator<Uint8Array> {
+      try {
+        for await (const piece of pieces(stored, 1024)) {
+          read += piece.length;
+          yield piece;
+        }
+      } finally {
+        isClosed = true;
+      }
+    }
+    for await (const piece of decompressLayer(counted())) {
+      assert.ok(piece.length <= 128 * 1024);
+      break;
+    }
+    assert.ok(read < stored.length / 4, `${read} of ${stored.length}`);
+    assert.ok(isClosed);
+  });
+});
