@@ -88,7 +88,14 @@ export class FuseHandler {
     }
   }
 
-  /** Makes {@link FuseHandler.reply} the error reply to the request in {@link FuseHandler.request}. */
+  /** Answers the request of `length` bytes with EIO, whatever it asks for. */
+  handleClosed(length: number): number {
+    if (length < FUSE_IN_HEADER_SIZE) return 0;
+    decodeInHeader(this.#in, 0, this.#header);
+    return hasNoReply(this.#header.opcode) ? 0 : this.refuse(FUSE_ERRORS.EIO);
+  }
+
+  /** Makes {@link FuseHandler.reply} the error reply to the request that was handled last. */
   refuse(error: number): number {
     return this.#finish(0, error);
   }

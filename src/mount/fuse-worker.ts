@@ -40,6 +40,7 @@ function nextRequest(): number | undefined {
 
 /** Writes a reply. False when the kernel found it malformed. */
 function writeReply(length: number): boolean {
+  if (length === 0) return true;
   try {
     writeSync(fd, handler.reply, 0, length, null);
     return true;
@@ -56,7 +57,7 @@ function answer(length: number): void {
   if (typeof handled !== "number") {
     count("misses", 1);
     parentPort?.postMessage(handled satisfies MissedRead);
-  } else if (handled > 0 && !writeReply(handled)) {
+  } else if (!writeReply(handled)) {
     writeReply(handler.refuse(FUSE_ERRORS.EIO));
   } else if (handled > 0 && handler.isRead) {
     count("reads", 1);
@@ -88,7 +89,10 @@ for (;;) {
     takeBlobs();
   }
   control.current[index] = uniqueOf(length);
-  answer(length);
+  const isClosing = Atomics.load(control.closing, 0) !== 0;
+  // The cache files may be closed by now, and their numbers stand for others.
+  if (isClosing) writeReply(handler.handleClosed(length));
+  else answer(length);
   control.current[index] = 0;
-  if (Atomics.load(control.closing, 0) !== 0) break;
+  if (isClosing) break;
 }

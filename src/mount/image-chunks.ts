@@ -1,12 +1,7 @@
-import type { FetchClass } from "../store/chunk-source.ts";
+import type { CachedBlob } from "../store/cached-source.ts";
+import type { FetchOptions } from "../store/chunk-source.ts";
 import type { ReadPlan } from "./filesystem.ts";
-import { type MountBlob, type MountBlobs, type SharedBlob, shareBlob } from "./mount-blob.ts";
-
-/** What {@link ImageChunks.ensure} may cost. */
-export interface EnsureOptions {
-  readonly class: FetchClass;
-  readonly signal: AbortSignal;
-}
+import { type MountBlobs, type SharedBlob, shareBlob } from "./mount-blob.ts";
 
 /** The chunks of one mounted image: opens its blobs when they are first needed and fetches what a read lacks. */
 export class ImageChunks {
@@ -30,7 +25,7 @@ export class ImageChunks {
    *
    * @throws {CodedError} as MountBlobs.open.
    */
-  async open(blobIndex: number, signal: AbortSignal): Promise<MountBlob> {
+  async open(blobIndex: number, signal: AbortSignal): Promise<CachedBlob> {
     const blob = await this.#blobs.open(blobIndex, { signal });
     if (this.shared[blobIndex] === undefined) {
       const shared = shareBlob(blob);
@@ -43,9 +38,9 @@ export class ImageChunks {
   /**
    * Returns when every piece of the plan is ready.
    *
-   * @throws {CodedError} as MountBlobs.open and MountBlob.ensure.
+   * @throws {CodedError} as MountBlobs.open and CachedBlob.ensure.
    */
-  async ensure(plan: ReadPlan, options: EnsureOptions): Promise<void> {
+  async ensure(plan: ReadPlan, options: FetchOptions): Promise<void> {
     const runs = runsOf(plan);
     await Promise.all(
       runs.map(async ({ blobIndex, first, count }) => {

@@ -1,69 +1,50 @@
 import { readSync } from "node:fs";
 import { CodedError } from "../base/errors.ts";
-import type { ChunkTable } from "../format/blob/chunk-table.ts";
 import type { ReadOptions } from "../store/blob-source.ts";
-import type { ChunkRun, FetchOptions } from "../store/chunk-source.ts";
+import type { CachedBlob } from "../store/cached-source.ts";
+import { isReady, type ReadyBits } from "../store/ready-bits.ts";
 import type { ReadPlan } from "./filesystem.ts";
-
-/** A blob with its cache file: what a mount reads chunks from. */
-export interface MountBlob {
-  /** 64 hex digits. */
-  readonly id: string;
-  readonly table: ChunkTable;
-  /** The cache file: decoded chunks at their decoded offsets. Open as long as the mount. */
-  readonly fd: number;
-  /** Where the cache file is. */
-  readonly path: string;
-  /** A bit per chunk, bit 7 of byte 0 first, in shared memory: set when the chunk is verified and in the cache file. */
-  readonly ready: Uint8Array;
-
-  /**
-   * Returns when every chunk of the run is ready.
-   *
-   * @throws {CodedError} as ChunkSource.fetch.
-   */
-  ensure(run: ChunkRun, options: FetchOptions): Promise<void>;
-}
 
 /** The blobs of one image, by row of its blob table. */
 export interface MountBlobs {
   /**
-   * Opens a blob; what that takes (its chunk table) is fetched. Later calls give the same object.
+   * Opens a blob; what that takes (its chunk table) is fetched. Later calls give the same object, whose cache file
+   * stays open as long as the mount.
    *
    * @throws {CodedError} as BlobSource.read, ERR_BLOB_CORRUPT for tables that make no sense.
    */
-  open(blobIndex: number, options: ReadOptions): Promise<MountBlob>;
+  open(blobIndex: number, options: ReadOptions): Promise<CachedBlob>;
 }
 
 /** What every thread needs to serve the chunks of a blob that are ready. All memory is shared. */
 export interface SharedBlob {
+  /** The cache file: decoded chunks at their decoded offsets. */
   readonly fd: number;
-  readonly ready: Uint8Array;
+  readonly ready: ReadyBits;
   readonly decodedOffsets: Float64Array;
   readonly decodedSizes: Uint32Array;
 }
 
 /** The part of a blob that worker threads get. */
-export function shareBlob(blob: MountBlob): SharedBlob {
-  const { table, fd, ready } = blob;
-  const decodedOffsets = new Float64Array(new SharedArrayBuffer(table.count * 8));
-  const decodedSizes = new Uint32Array(new SharedArrayBuffer(table.count * 4));
-  decodedOffsets.set(table.decodedOffsets);
-  decodedSizes.set(table.decodedSizes);
+export function shareBlob(blob: CachedBlob): SharedBlob {
+  const { fd, ready } = blob.cache;
+  const { count, decodedOffsets: offsets, decodedSizes: sizes } = blob.cache.blob.table;
+  const decodedOffsets = new Float64Array(new SharedArrayBuffer(count * 8));
+  const decodedSizes = new Uint32Array(new SharedArrayBuffer(count * 4));
+  decodedOffsets.set(offsets);
+  decodedSizes.set(sizes);
   return { fd, ready, decodedOffsets, decodedSizes };
 }
 
-/** True when chunk `index` may be read from the cache file. */
-export function isChunkReady(ready: Uint8Array, index: number): boolean {
-  const at = index >>> 3;
-  return at < ready.length && (Atomics.load(ready, at) & (0x80 >>> (index & 7))) !== 0;
+function hasChunk(blob: SharedBlob, index: number): boolean {
+  return index < blob.decodedSizes.length && isReady(blob.ready, index);
 }
 
 /** True when every piece of the plan can be read from the cache. */
 export function isPlanReady(plan: ReadPlan, blobs: readonly (SharedBlob | undefined)[]): boolean {
   for (const piece of plan.pieces) {
     const blob = blobs[piece.blobIndex];
-    if (blob === undefined || !isChunkReady(blob.ready, piece.chunkIndex)) return false;
+    if (blob === undefined || !hasChunk(blob, piece.chunkIndex)) return false;
   }
   return true;
 }
