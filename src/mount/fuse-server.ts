@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import { readSync, writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { viewOf } from "../base/bytes.ts";
@@ -7,7 +7,7 @@ import { integerOption } from "../base/options.ts";
 import { encodeOutHeader, FUSE_OUT_HEADER_SIZE } from "../format/fuse/header.ts";
 import { FUSE_ERRORS } from "../format/fuse/opcodes.ts";
 import { BootstrapView } from "../image/bootstrap-view.ts";
-import { Filesystem } from "./filesystem.ts";
+import { Filesystem, type ReadPlan } from "./filesystem.ts";
 import { encodeReadReply, type MissedRead, REPLY_BUFFER_SIZE, REQUEST_BUFFER_SIZE } from "./fuse-handler.ts";
 import { answerInit } from "./fuse-init.ts";
 import {
@@ -29,6 +29,12 @@ export const DEFAULT_READ_DEADLINE_MS = 30_000;
 
 /** Worker threads that may die before the connection is given up. Each death is a bug. */
 const MAX_DEATHS = 16;
+
+/** Reply buffers of 1 MiB kept for the next miss. */
+const MAX_SPARE_REPLIES = 4;
+
+/** Why READs fail when the server is closed. */
+const CLOSED = new CodedError("ERR_ABORTED", "the mount is being closed");
 
 /** How to serve. */
 export interface FuseServerOptions {
@@ -64,7 +70,8 @@ export class FuseServer {
   readonly #workers: (Worker | undefined)[];
   readonly #readDeadlineMs: number;
   readonly #onError: (error: unknown) => void;
-  readonly #closed = new AbortController();
+  /** One for every READ that waits. */
+  readonly #waiting = new Set<AbortController>();
   readonly #spareReplies: Uint8Array[] = [];
   #deaths = 0;
   #resolveEnded: () => void = () => undefined;
@@ -124,7 +131,7 @@ export class FuseServer {
   /** Fails every READ that waits, and lets workers leave after their next request. The mount is to be taken down. */
   close(): void {
     Atomics.store(this.#control.closing, 0, 1);
-    this.#closed.abort();
+    for (const controller of this.#waiting) controller.abort(CLOSED);
   }
 
   async #startWorker(index: number): Promise<void> {
@@ -146,7 +153,7 @@ export class FuseServer {
   #workerEnded(index: number, status: number): void {
     this.#workers[index] = undefined;
     const unique = this.#control.current[index] ?? 0;
-    if (status !== 0 && !this.#closed.signal.aborted && this.#deaths < MAX_DEATHS) {
+    if (status !== 0 && !this.#isClosing && this.#deaths < MAX_DEATHS) {
       this.#deaths++;
       // The request that killed the worker must not be left without an answer.
       if (unique !== 0) this.#writeError(unique);
@@ -157,27 +164,43 @@ export class FuseServer {
     }
   }
 
+  get #isClosing(): boolean {
+    return Atomics.load(this.#control.closing, 0) !== 0;
+  }
+
   /** Answers a READ that a worker could not: with bytes, or with EIO, in any case before the deadline. */
   async #serve(miss: MissedRead): Promise<void> {
-    const deadline = AbortSignal.timeout(this.#readDeadlineMs);
-    const signal = AbortSignal.any([deadline, this.#closed.signal]);
+    const controller = new AbortController();
+    const { signal } = controller;
+    // Every chunk of a read may wait on this signal.
+    setMaxListeners(0, signal);
+    const timer = setTimeout(() => controller.abort(this.#lateError(miss)), this.#readDeadlineMs);
+    this.#waiting.add(controller);
+    if (this.#isClosing) controller.abort(CLOSED);
     try {
       const plan = this.#filesystem.plan(miss.nid, miss.offset, miss.size);
       // A source that does not heed its signal must not keep the reader waiting either.
       await Promise.race([this.#chunks.ensure(plan, { class: "demand", signal }), aborted(signal)]);
-      const reply = this.#spareReplies.pop() ?? new Uint8Array(REPLY_BUFFER_SIZE);
-      const length = encodeReadReply(plan, this.#chunks.shared, reply, viewOf(reply), miss.unique);
-      this.#write(reply, length);
-      if (this.#spareReplies.length < 4) this.#spareReplies.push(reply);
+      this.#writeBytes(plan, miss.unique);
     } catch (error) {
       this.#writeError(miss.unique);
-      if (!this.#closed.signal.aborted) this.#onError(deadline.aborted ? this.#late(miss, error) : error);
+      if (signal.reason !== CLOSED) this.#onError(signal.aborted ? signal.reason : error);
+    } finally {
+      clearTimeout(timer);
+      this.#waiting.delete(controller);
     }
   }
 
-  #late(miss: MissedRead, cause: unknown): CodedError {
+  #lateError(miss: MissedRead): CodedError {
     const what = `read of ${miss.size} bytes at ${miss.offset} of inode ${miss.nid}`;
-    return new CodedError("ERR_DEADLINE_EXCEEDED", `${what} took over ${this.#readDeadlineMs} ms`, { cause });
+    return new CodedError("ERR_DEADLINE_EXCEEDED", `${what} took over ${this.#readDeadlineMs} ms`);
+  }
+
+  #writeBytes(plan: ReadPlan, unique: number): void {
+    const reply = this.#spareReplies.pop() ?? new Uint8Array(REPLY_BUFFER_SIZE);
+    const length = encodeReadReply(plan, this.#chunks.shared, reply, viewOf(reply), unique);
+    this.#write(reply, length);
+    if (this.#spareReplies.length < MAX_SPARE_REPLIES) this.#spareReplies.push(reply);
   }
 
   #writeError(unique: number): void {
