@@ -1,4 +1,4 @@
-import { once, setMaxListeners } from "node:events";
+import { once } from "node:events";
 import { readSync, writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { viewOf } from "../base/bytes.ts";
@@ -19,22 +19,17 @@ import {
   type WorkerStart,
 } from "./fuse-session.ts";
 import type { ImageChunks } from "./image-chunks.ts";
+import { PendingReads } from "./pending-reads.ts";
 
 /** Worker threads of a connection. Each takes some 8 MiB. */
 const MAX_WORKERS = 64;
 const DEFAULT_WORKERS = 2;
-
-/** @default of FuseServerOptions.readDeadlineMs. */
-export const DEFAULT_READ_DEADLINE_MS = 30_000;
 
 /** Worker threads that may die before the connection is given up. Each death is a bug. */
 const MAX_DEATHS = 16;
 
 /** Reply buffers of 1 MiB kept for the next miss. */
 const MAX_SPARE_REPLIES = 4;
-
-/** Why READs fail when the server is closed. */
-const CLOSED = new CodedError("ERR_ABORTED", "the mount is being closed");
 
 /** How to serve. */
 export interface FuseServerOptions {
@@ -68,10 +63,8 @@ export class FuseServer {
   readonly #chunks: ImageChunks;
   readonly #control: SessionControl;
   readonly #workers: (Worker | undefined)[];
-  readonly #readDeadlineMs: number;
   readonly #onError: (error: unknown) => void;
-  /** One for every READ that waits. */
-  readonly #waiting = new Set<AbortController>();
+  readonly #pending: PendingReads;
   readonly #spareReplies: Uint8Array[] = [];
   #deaths = 0;
   #resolveEnded: () => void = () => undefined;
@@ -82,12 +75,7 @@ export class FuseServer {
    */
   constructor(fd: number, bootstrap: Uint8Array, chunks: ImageChunks, options: FuseServerOptions = {}) {
     const count = integerOption("workers", options.workers ?? DEFAULT_WORKERS, 1, MAX_WORKERS);
-    this.#readDeadlineMs = integerOption(
-      "readDeadlineMs",
-      options.readDeadlineMs ?? DEFAULT_READ_DEADLINE_MS,
-      1,
-      86_400_000,
-    );
+    this.#pending = new PendingReads(chunks, options.readDeadlineMs);
     this.#fd = fd;
     this.#bootstrap = bootstrap;
     this.#filesystem = new Filesystem(new BootstrapView(bootstrap));
@@ -131,7 +119,7 @@ export class FuseServer {
   /** Fails every READ that waits, and lets workers leave after their next request. The mount is to be taken down. */
   close(): void {
     Atomics.store(this.#control.closing, 0, 1);
-    for (const controller of this.#waiting) controller.abort(CLOSED);
+    this.#pending.close();
   }
 
   async #startWorker(index: number): Promise<void> {
@@ -153,7 +141,7 @@ export class FuseServer {
   #workerEnded(index: number, status: number): void {
     this.#workers[index] = undefined;
     const unique = this.#control.current[index] ?? 0;
-    if (status !== 0 && !this.#isClosing && this.#deaths < MAX_DEATHS) {
+    if (status !== 0 && !this.#pending.isClosed && this.#deaths < MAX_DEATHS) {
       this.#deaths++;
       // The request that killed the worker must not be left without an answer.
       if (unique !== 0) this.#writeError(unique);
@@ -164,36 +152,16 @@ export class FuseServer {
     }
   }
 
-  get #isClosing(): boolean {
-    return Atomics.load(this.#control.closing, 0) !== 0;
-  }
-
   /** Answers a READ that a worker could not: with bytes, or with EIO, in any case before the deadline. */
   async #serve(miss: MissedRead): Promise<void> {
-    const controller = new AbortController();
-    const { signal } = controller;
-    // Every chunk of a read may wait on this signal.
-    setMaxListeners(0, signal);
-    const timer = setTimeout(() => controller.abort(this.#lateError(miss)), this.#readDeadlineMs);
-    this.#waiting.add(controller);
-    if (this.#isClosing) controller.abort(CLOSED);
     try {
       const plan = this.#filesystem.plan(miss.nid, miss.offset, miss.size);
-      // A source that does not heed its signal must not keep the reader waiting either.
-      await Promise.race([this.#chunks.ensure(plan, { class: "demand", signal }), aborted(signal)]);
+      await this.#pending.ensure(plan, `${miss.size} bytes at ${miss.offset} of inode ${miss.nid}`);
       this.#writeBytes(plan, miss.unique);
     } catch (error) {
       this.#writeError(miss.unique);
-      if (signal.reason !== CLOSED) this.#onError(signal.aborted ? signal.reason : error);
-    } finally {
-      clearTimeout(timer);
-      this.#waiting.delete(controller);
+      if (!this.#pending.isClosed) this.#onError(error);
     }
-  }
-
-  #lateError(miss: MissedRead): CodedError {
-    const what = `read of ${miss.size} bytes at ${miss.offset} of inode ${miss.nid}`;
-    return new CodedError("ERR_DEADLINE_EXCEEDED", `${what} took over ${this.#readDeadlineMs} ms`);
   }
 
   #writeBytes(plan: ReadPlan, unique: number): void {
@@ -218,13 +186,4 @@ export class FuseServer {
       if (code !== "ENOENT" && code !== "ENODEV") this.#onError(error);
     }
   }
-}
-
-/** Rejects when `signal` fires. */
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const fail = (): void => reject(signal.reason as Error);
-    if (signal.aborted) fail();
-    else signal.addEventListener("abort", fail, { once: true });
-  });
 }
