@@ -38,5 +38,6 @@ export function readBootstrapV6(bytes: Uint8Array, options: ReadBootstrapOptions
     compressor: compressorOfFlags(view.flags) ?? "none",
     digester: digesterOfFlags(view.flags) ?? "blake3",
     prefetch: tree.pathsOf(prefetchNids),
+    recordedLinks: tree.recordedLinks(),
   };
 }

@@ -1,10 +1,16 @@
-import type { Image } from "./tree.ts";
+import type { Digester } from "../base/algorithm.ts";
+import type { Image, Inode } from "./tree.ts";
 
 /** What a bootstrap says. Byte arrays in it may be views of the bootstrap. */
 export interface Bootstrap extends Image {
   readonly fsVersion: 5 | 6;
   /** Bits of SUPER_FLAGS as stored. */
   readonly flags: number;
+  /**
+   * Recorded link counts that are not the number of names in the tree: nydus stores hard-linked symlinks as separate
+   * inodes with the count they had together. A mount shows the recorded count.
+   */
+  readonly recordedLinks: ReadonlyMap<Inode, number>;
 }
 
 /** How to read a bootstrap. */
@@ -20,4 +26,8 @@ export interface ReadBootstrapOptions {
    * @default false
    */
   readonly allowUnsupported?: boolean;
+  /**
+   * When given, the digest of every inode of a v5 bootstrap is verified. It returns 32 bytes. v6 inodes have none.
+   */
+  readonly digest?: (digester: Digester, bytes: Uint8Array) => Uint8Array;
 }

@@ -1,6 +1,11 @@
 import { viewOf } from "../base/bytes.ts";
 import type { ChunkIndex } from "../format/erofs/chunk-index.ts";
-import { CHUNK_RECORD_FLAGS, CHUNK_RECORD_SIZE, decodeChunkRecord } from "../format/rafs/chunk-record.ts";
+import {
+  CHUNK_RECORD_FLAGS,
+  CHUNK_RECORD_SIZE,
+  type ChunkRecord,
+  decodeChunkRecord,
+} from "../format/rafs/chunk-record.ts";
 import { bootstrapError } from "./bootstrap-error.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import type { Chunk } from "./chunk.ts";
@@ -16,13 +21,13 @@ export class ChunkCatalog {
 
   /**
    * @param bytes The whole bootstrap, which holds the table.
-   * @throws {CodedError} ERR_BOOTSTRAP_CORRUPT when two records describe the same chunk.
+   * @throws {CodedError} ERR_BOOTSTRAP_CORRUPT for a record out of range, or a second one of the same chunk.
    */
   constructor(bytes: Uint8Array, tableOffset: number, tableSize: number, blockSize: number) {
     this.#blockSize = blockSize;
     const view = viewOf(bytes);
     for (let offset = tableOffset; offset < tableOffset + tableSize; offset += CHUNK_RECORD_SIZE) {
-      const record = decodeChunkRecord(view, offset);
+      const record = decodeRecord(view, offset);
       const key = keyOf(record.blobIndex, record.index);
       if (this.#chunks.has(key)) {
         throw bootstrapError(
@@ -75,6 +80,14 @@ export class ChunkCatalog {
     };
     this.#chunks.set(key, chunk);
     return chunk;
+  }
+}
+
+function decodeRecord(view: DataView, offset: number): ChunkRecord {
+  try {
+    return decodeChunkRecord(view, offset);
+  } catch (error) {
+    throw bootstrapError("ERR_BOOTSTRAP_CORRUPT", `chunk record at ${offset}`, error);
   }
 }
 

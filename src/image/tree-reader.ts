@@ -31,6 +31,8 @@ export class TreeReader {
   readonly #wantedNids: ReadonlySet<number>;
   readonly #paths = new Map<number, ByteString>();
   readonly #inodes = new Map<number, Inode>();
+  /** How many names lead to an inode that is no directory. */
+  readonly #names = new Map<Inode, number>();
   readonly #pending: PendingDirectory[] = [];
   #unclaimedBytes: number;
 
@@ -62,6 +64,17 @@ export class TreeReader {
     return nids.flatMap((nid) => this.#paths.get(nid) ?? []);
   }
 
+  /** Recorded link counts of inodes that have another number of names. */
+  recordedLinks(): Map<Inode, number> {
+    const links = new Map<Inode, number>();
+    for (const [nid, inode] of this.#inodes) {
+      const names = this.#names.get(inode);
+      const recorded = names === undefined ? 0 : this.#view.inode(nid).nlink;
+      if (names !== undefined && recorded !== names) links.set(inode, recorded);
+    }
+    return links;
+  }
+
   #readNames({ record, children, path, depth }: PendingDirectory): void {
     let previous = "";
     for (const entry of this.#view.entries(record)) {
@@ -80,6 +93,7 @@ export class TreeReader {
       const inode = known ?? this.#inode(nid, `${path}${name}/`, depth + 1);
       checkFileType(entry, inode);
       children.set(name, inode);
+      if (inode.type !== "dir") this.#names.set(inode, (this.#names.get(inode) ?? 0) + 1);
       this.#notePath(nid, path + name);
     }
   }
