@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { describe, it } from "node:test";
-import { ROOT } from "./support/fixtures.js";
+import { ROOT } from "./support/fixtures.ts";
 
 /** Which folders of src a folder may import, beside itself. */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {

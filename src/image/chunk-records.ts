@@ -31,7 +31,17 @@ export function chunkRecords(plan: TreePlan, numbering: BlobNumbering, chunkSize
   const records = Array.from(found.values(), ({ chunk, fileOffset }) =>
     recordOf(chunk, numbering.indexes[chunk.blobIndex] ?? -1, fileOffset),
   );
-  return records.sort(compareRecords);
+  // Digests are spread evenly: six bytes as one number decide nearly every comparison.
+  return records
+    .map((record) => ({ record, prefix: prefixOf(record.digest) }))
+    .sort((left, right) => left.prefix - right.prefix || compareRecords(left.record, right.record))
+    .map(({ record }) => record);
+}
+
+function prefixOf(digest: Uint8Array): number {
+  let prefix = 0;
+  for (let at = 0; at < 6; at++) prefix = prefix * 256 + (digest[at] ?? 0);
+  return prefix;
 }
 
 function recordOf(chunk: Chunk, blobIndex: number, fileOffset: number): ChunkRecord {

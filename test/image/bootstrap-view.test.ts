@@ -5,7 +5,7 @@ import { isCoded } from "#src/base/errors.js";
 import { BootstrapView, type DirectoryEntry, type InodeRecord } from "#src/image/bootstrap-view.js";
 import { writeBootstrap } from "#src/image/bootstrap-writer.js";
 import { countLinks, type Directory, type Inode, listTree } from "#src/image/tree.js";
-import { readFixture } from "../support/fixtures.ts";
+import { goldenBootstrap } from "../support/golden-blobs.ts";
 import { GOLDEN_V6 } from "../support/golden-bootstraps.ts";
 import { randomImage } from "../support/random-image.ts";
 
@@ -22,8 +22,8 @@ function walk(view: BootstrapView, visit: (directory: InodeRecord) => void): voi
 
 describe("BootstrapView", () => {
   for (const name of GOLDEN_V6) {
-    it(`finds every name of made/${name} that it lists, and no other`, () => {
-      const view = new BootstrapView(readFixture("golden", "made", name, "bootstrap"));
+    it(`finds every name of ${name} that it lists, and no other`, () => {
+      const view = new BootstrapView(goldenBootstrap(name).bytes);
       let names = 1;
       walk(view, (directory) => {
         for (const entry of view.entries(directory)) {
@@ -68,7 +68,7 @@ describe("BootstrapView", () => {
   });
 
   it("goes on listing at any position", () => {
-    const view = new BootstrapView(readFixture("golden", "made", "v6-chunk-0x1000", "bootstrap"));
+    const view = new BootstrapView(goldenBootstrap("made/v6-chunk-0x1000").bytes);
     let blocks = 0;
     walk(view, (directory) => {
       const all = [...view.entries(directory)];
@@ -82,7 +82,7 @@ describe("BootstrapView", () => {
   });
 
   it("works on shared memory", () => {
-    const bytes = readFixture("golden", "made", "merged", "bootstrap");
+    const bytes = goldenBootstrap("made/merged").bytes;
     const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
     shared.set(bytes);
     const names = (view: BootstrapView): string[] =>
@@ -91,7 +91,7 @@ describe("BootstrapView", () => {
   });
 
   it("throws ERR_BOOTSTRAP_CORRUPT for inodes outside the image", () => {
-    const view = new BootstrapView(readFixture("golden", "made", "merged", "bootstrap"));
+    const view = new BootstrapView(goldenBootstrap("made/merged").bytes);
     for (const nid of [0, -1, 640, 2 ** 31, 2 ** 53 - 1, Number.NaN]) {
       assert.throws(
         () => view.inode(nid),

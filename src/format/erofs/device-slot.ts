@@ -39,5 +39,6 @@ export function decodeDeviceSlot(view: DataView, offset: number): DeviceSlot {
 export function encodeDeviceSlot(view: DataView, offset: number, slot: DeviceSlot): void {
   view.setUint32(offset + TAG_SIZE, slot.blocks, true);
   view.setUint32(offset + TAG_SIZE + 4, slot.mappedStartBlock, true);
+  view.setUint32(offset + DEVICE_SLOT_SIZE - 4, 0, true);
   new Uint8Array(view.buffer, view.byteOffset + offset, TAG_SIZE).set(bytesOf(slot.tag));
 }
