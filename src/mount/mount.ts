@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { CodedError, isCoded } from "../base/errors.ts";
 import { choiceOption } from "../base/options.ts";
 import { BootstrapView } from "../image/bootstrap-view.ts";
+import { checkBootstrap } from "../image/check.ts";
 import { addon } from "../native/addon.ts";
 import type { CachedBlob } from "../store/cached-source.ts";
 import { ErofsMount, ErofsUnusable, hasChunksInPlace } from "./erofs-engine.ts";
@@ -20,10 +21,7 @@ export const ENGINES = ["auto", "erofs", "fuse", "fuse-native"] as const;
 
 /** What to mount where, and how. */
 export interface MountOptions {
-  /**
-   * A RAFS v6 bootstrap (a v5 one is rewritten by the caller). For the `erofs` engine it must have passed
-   * checkBootstrap, see `isChecked`.
-   */
+  /** A RAFS v6 bootstrap; a v5 one is rewritten by the caller. */
   readonly bootstrap: Uint8Array;
   /** The blobs of its blob table. */
   readonly blobs: MountBlobs;
@@ -33,12 +31,6 @@ export interface MountOptions {
   readonly cacheDirectory: string;
   /** @default "auto" */
   readonly engine?: (typeof ENGINES)[number];
-  /**
-   * Whether checkBootstrap found no error in the bootstrap. The kernel gets no other one.
-   *
-   * @default false
-   */
-  readonly isChecked?: boolean;
   /**
    * Shown as the source in mount tables.
    *
@@ -164,13 +156,15 @@ async function mountErofs(
 ): Promise<ErofsMount> {
   if (process.getuid?.() !== 0) throw new ErofsUnusable("it needs root");
   if (addon() === undefined) throw new ErofsUnusable("it needs the native addon");
-  if (options.isChecked !== true) throw new ErofsUnusable("the bootstrap was not checked");
   const blobs: CachedBlob[] = [];
   for (const [index, { id }] of view.blobRows.entries()) {
     const blob = await options.blobs.open(index, { signal });
     if (!(await blob.verifyWhole(signal))) throw new ErofsUnusable(`blob ${id} is not complete in the cache`);
     blobs.push(blob);
   }
+  // A hostile image must not reach the kernel's parser; ours bounds everything it reads.
+  const fault = checkBootstrap(options.bootstrap).find(({ severity }) => severity === "error");
+  if (fault !== undefined) throw new ErofsUnusable(`the bootstrap is not sound: ${fault.where}: ${fault.message}`);
   if (!hasChunksInPlace(view, blobs)) throw new ErofsUnusable("chunks do not lie where the bootstrap says (RAFS v5)");
   return ErofsMount.open(mountpoint, options.bootstrap, blobs, { directory: options.cacheDirectory });
 }

@@ -65,24 +65,32 @@ function rowOf(path: Buffer, name: string): Record<string, unknown> {
   };
 }
 
+/** A name that is listed and cannot be looked up is a row, too: an engine that mangles names shows such. */
+function rowOrError(path: Buffer, name: string): Record<string, unknown> {
+  try {
+    return rowOf(path, name);
+  } catch (error) {
+    return { path: name, error: (error as Error).message };
+  }
+}
+
 /** Paths in the order of their bytes, so that `link` is the first name of an inode. */
 function pathsOf(): { path: Buffer; name: string }[] {
   const found: { path: Buffer; name: string }[] = [];
   const pending: { path: Buffer; prefix: string }[] = [{ path: root, prefix: "" }];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    for (const entry of readdirSync(next.path, { withFileTypes: true, encoding: "buffer" })) {
-      const entryName = entry.name as unknown as Buffer;
-      const path = join(next.path, entryName);
-      const name = next.prefix + entryName.toString("latin1");
+    for (const base of readdirSync(next.path, { encoding: "buffer" })) {
+      const path = join(next.path, base);
+      const name = next.prefix + base.toString("latin1");
       found.push({ path, name });
-      if (entry.isDirectory()) pending.push({ path, prefix: `${name}/` });
+      if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) pending.push({ path, prefix: `${name}/` });
     }
   }
   return found.sort((left, right) => (left.name < right.name ? -1 : 1));
 }
 
 for (const { path, name } of [{ path: root, name: "." }, ...pathsOf()]) {
-  const row = rowOf(path, name);
+  const row = rowOrError(path, name);
   const sorted = Object.entries(row).sort(([left], [right]) => (left < right ? -1 : 1));
   process.stdout.write(`${JSON.stringify(Object.fromEntries(sorted))}\n`);
 }
