@@ -4,7 +4,7 @@ import { CodedError, isCoded } from "../base/errors.ts";
 import type { BootstrapView } from "../image/bootstrap-view.ts";
 import { FILE_MODES } from "../image/file-mode.ts";
 import { type Addon, requireAddon, type SystemError } from "../native/addon.ts";
-import type { CachedBlob } from "../store/cached-source.ts";
+import type { CachedBlob } from "../store/cached-blob.ts";
 import { MOUNT_FLAGS } from "./mount-flags.ts";
 import { unmount } from "./unmount.ts";
 
@@ -91,7 +91,9 @@ async function mountFile(native: Addon, file: string, mountpoint: string, device
   // has it.
   const attempts = ["directio", ""].map((first) => [first, devices].filter((part) => part !== "").join(","));
   if (Buffer.byteLength(attempts[0] ?? "") > MAX_MOUNT_OPTIONS) {
-    throw new ErofsUnusable(`mount options of ${Buffer.byteLength(devices)} bytes do not fit in ${MAX_MOUNT_OPTIONS}`);
+    throw new ErofsUnusable(
+      `mount options of ${Buffer.byteLength(devices)} bytes do not fit in ${MAX_MOUNT_OPTIONS}`,
+    );
   }
   let last: unknown;
   for (const options of attempts) {

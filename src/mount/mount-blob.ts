@@ -1,7 +1,7 @@
 import { readSync } from "node:fs";
 import { CodedError } from "../base/errors.ts";
 import type { ReadOptions } from "../store/blob-source.ts";
-import type { CachedBlob } from "../store/cached-source.ts";
+import type { CachedBlob } from "../store/cached-blob.ts";
 import { isReady, type ReadyBits } from "../store/ready-bits.ts";
 import type { ReadPlan } from "./filesystem.ts";
 
@@ -103,7 +103,10 @@ function readExactly(fd: number, target: Uint8Array, at: number, length: number,
     }
     // A truncated cache file must never read as zeroes.
     if (count === 0) {
-      throw new CodedError("ERR_CACHE_CORRUPT", `cache file ends at ${position + done}, before a ready chunk`);
+      throw new CodedError(
+        "ERR_CACHE_CORRUPT",
+        `cache file ends at ${position + done}, before a ready chunk`,
+      );
     }
     done += count;
   }

@@ -32,5 +32,7 @@ export function findMount(mountpoint: string): MountRow | undefined {
 
 /** The kernel writes space, tab, newline and backslash as three octal digits. */
 function unescape(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+  return text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { DirectorySource } from "#src/backend/directory.js";
 import { isZero } from "#src/base/bytes.js";
-import { CachedBlob, CachedBlobs } from "#src/store/cached-source.js";
+import { CachedBlob, CachedBlobs } from "#src/store/cached-blob.js";
 import { ChunkCache } from "#src/store/chunk-cache.js";
 import type { ChunkSource } from "#src/store/chunk-source.js";
 import { DecodedSource } from "#src/store/decoded-source.js";

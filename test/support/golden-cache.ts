@@ -7,7 +7,7 @@ import { CHUNK_RECORD_SIZE, decodeChunkRecord } from "#src/format/rafs/chunk-rec
 import { blobOfRecord } from "#src/image/blob-conversion.js";
 import { type BootstrapHeader, readBootstrapHeader } from "#src/image/bootstrap-header.js";
 import type { BlobSource } from "#src/store/blob-source.js";
-import { CachedBlobs } from "#src/store/cached-source.js";
+import { CachedBlobs } from "#src/store/cached-blob.js";
 import type { CacheableBlob } from "#src/store/chunk-cache.js";
 import { DecodedSource } from "#src/store/decoded-source.js";
 import { fixturePath } from "./fixtures.ts";

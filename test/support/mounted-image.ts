@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { FuseMount, type FuseMountOptions } from "#src/mount/fuse-mount.js";
 import { ImageChunks } from "#src/mount/image-chunks.js";
-import type { CachedBlobs } from "#src/store/cached-source.js";
+import type { CachedBlobs } from "#src/store/cached-blob.js";
 import { readFixture } from "./fixtures.ts";
 import { FaultySource, openGoldenCache } from "./golden-cache.ts";
 

@@ -1,6 +1,5 @@
 import { throwIfAborted } from "../base/abort.ts";
-import type { CacheableBlob } from "./chunk-cache.ts";
-import { ChunkCache, type ChunkCacheOptions } from "./chunk-cache.ts";
+import type { ChunkCache } from "./chunk-cache.ts";
 import { runsWhere } from "./chunk-run.ts";
 import type { ChunkRun, ChunkSource, FetchOptions } from "./chunk-source.ts";
 import { checkRun, chunkDigest } from "./decode-chunk.ts";
@@ -88,70 +87,8 @@ export class CachedBlob implements AsyncDisposable {
   }
 }
 
-/** The blobs of one mounted image, by their row in its blob table. */
-export class CachedBlobs implements AsyncDisposable {
-  readonly blobs: readonly CachedBlob[];
-  readonly counts: CacheCounts;
-
-  private constructor(blobs: readonly CachedBlob[], counts: CacheCounts) {
-    this.blobs = blobs;
-    this.counts = counts;
-  }
-
-  /**
-   * Opens the cache files of all blobs in one folder.
-   *
-   * @param source Where missing chunks come from.
-   * @throws {CodedError} as {@link ChunkCache.open}.
-   */
-  static async open(
-    directory: string,
-    blobs: readonly CacheableBlob[],
-    source: ChunkSource,
-    options: ChunkCacheOptions = {},
-  ): Promise<CachedBlobs> {
-    const counts = createCacheCounts();
-    const opened: CachedBlob[] = [];
-    try {
-      for (const blob of blobs) {
-        opened.push(new CachedBlob(await ChunkCache.open(directory, blob, options), source, counts));
-      }
-    } catch (error) {
-      await Promise.allSettled(opened.map((blob) => blob.cache.close()));
-      throw error;
-    }
-    return new CachedBlobs(opened, counts);
-  }
-
-  /** {@link CachedBlob.ensure} of the blob at `blobIndex`. */
-  ensure(blobIndex: number, run: ChunkRun, options: FetchOptions): Promise<void> {
-    return this.#get(blobIndex).ensure(run, options);
-  }
-
-  /** {@link CachedBlob.isComplete} of the blob at `blobIndex`. */
-  isComplete(blobIndex: number): boolean {
-    return this.#get(blobIndex).isComplete;
-  }
-
-  /** {@link CachedBlob.verifyWhole} of the blob at `blobIndex`. */
-  verifyWhole(blobIndex: number, signal: AbortSignal): Promise<boolean> {
-    return this.#get(blobIndex).verifyWhole(signal);
-  }
-
-  /** Closes all cache files; the first failure is thrown when all are closed. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    const results = await Promise.allSettled(this.blobs.map((blob) => blob.cache.close()));
-    for (const result of results) if (result.status === "rejected") throw result.reason;
-  }
-
-  #get(blobIndex: number): CachedBlob {
-    const blob = this.blobs[blobIndex];
-    if (blob === undefined) throw new RangeError(`no blob ${blobIndex}, there are ${this.blobs.length}`);
-    return blob;
-  }
-}
-
-function createCacheCounts(): CacheCounts {
+/** Counts that start at zero. */
+export function createCacheCounts(): CacheCounts {
   return {
     requests: 0,
     hits: 0,
