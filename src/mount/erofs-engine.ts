@@ -91,7 +91,9 @@ async function mountFile(native: Addon, file: string, mountpoint: string, device
   // has it.
   const attempts = ["directio", ""].map((first) => [first, devices].filter((part) => part !== "").join(","));
   if (Buffer.byteLength(attempts[0] ?? "") > MAX_MOUNT_OPTIONS) {
-    throw new ErofsUnusable(`mount options of ${Buffer.byteLength(devices)} bytes do not fit in ${MAX_MOUNT_OPTIONS}`);
+    throw new ErofsUnusable(
+      `mount options of ${Buffer.byteLength(devices)} bytes do not fit in ${MAX_MOUNT_OPTIONS}`,
+    );
   }
   let last: unknown;
   for (const options of attempts) {

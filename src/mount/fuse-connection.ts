@@ -57,7 +57,9 @@ async function connectAsUser(mountpoint: string, options: ConnectionOptions): Pr
   const native = requireAddon("mounting without root");
   const [ours, theirs] = native.socketpair();
   // Settled, never rejected: fusermount3's own message says more than "nothing came".
-  const received = native.receiveFd(ours, FUSERMOUNT_TIMEOUT_MS).catch((error: unknown) => failed(mountpoint, error));
+  const received = native
+    .receiveFd(ours, FUSERMOUNT_TIMEOUT_MS)
+    .catch((error: unknown) => failed(mountpoint, error));
   let status: number;
   let message: string;
   try {

@@ -39,7 +39,10 @@ export function answerInit(request: Uint8Array): InitReply {
     const bytes = new Uint8Array(FUSE_OUT_HEADER_SIZE);
     encodeOutHeader(viewOf(bytes), 0, 0, FUSE_ERRORS.EPROTO, header.unique);
     const expected = `expected ${FUSE_MAJOR}.${FUSE_MINOR_MIN} or a later ${FUSE_MAJOR}.x`;
-    return { bytes, problem: `kernel speaks FUSE ${major}.${minor} in request ${header.opcode}, ${expected}` };
+    return {
+      bytes,
+      problem: `kernel speaks FUSE ${major}.${minor} in request ${header.opcode}, ${expected}`,
+    };
   }
   const bytes = new Uint8Array(FUSE_OUT_HEADER_SIZE + FUSE_INIT_OUT_SIZE);
   encodeOutHeader(viewOf(bytes), 0, FUSE_INIT_OUT_SIZE, 0, header.unique);

@@ -1,6 +1,6 @@
 import { closeSync } from "node:fs";
 import { open, stat, writeFile } from "node:fs/promises";
-import { connectFuse, type ConnectionOptions } from "./fuse-connection.ts";
+import { type ConnectionOptions, connectFuse } from "./fuse-connection.ts";
 import { MAX_READ } from "./fuse-handler.ts";
 import { FuseServer, type FuseServerOptions } from "./fuse-server.ts";
 import type { SessionCounts } from "./fuse-session.ts";

@@ -56,7 +56,10 @@ export class FuseNativeMount {
   ): Promise<FuseNativeMount> {
     // The package unmounts with a shell command that has the path between double quotes.
     if (/["$`\\!\n,]/.test(mountpoint) || /[^\w./:@-]/.test(options.name)) {
-      throw new CodedError("ERR_OPTION_INVALID", `engine fuse-native cannot mount ${options.name} at ${mountpoint}`);
+      throw new CodedError(
+        "ERR_OPTION_INVALID",
+        `engine fuse-native cannot mount ${options.name} at ${mountpoint}`,
+      );
     }
     const FuseNativeConstructor = requireFuseNative();
     const pending = new PendingReads(chunks, options.readDeadlineMs);
@@ -146,7 +149,8 @@ function operationsOf(
     const nid = paths.find(path);
     if (nid === undefined) return -FUSE_ERRORS.ENOENT;
     const plan = filesystem.plan(nid, position, length);
-    if (!isPlanReady(plan, chunks.shared)) await pending.ensure(plan, `${length} bytes at ${position} of ${path}`);
+    if (!isPlanReady(plan, chunks.shared))
+      await pending.ensure(plan, `${length} bytes at ${position} of ${path}`);
     readPlan(plan, chunks.shared, target, 0);
     return plan.length;
   }

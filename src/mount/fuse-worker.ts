@@ -73,7 +73,11 @@ function uniqueOf(length: number): number {
 /** Notices the blobs that were added meanwhile; nothing can call a thread that sits in read(2). */
 function takeBlobs(): void {
   if (parentPort === null) return;
-  for (let next = receiveMessageOnPort(parentPort); next !== undefined; next = receiveMessageOnPort(parentPort)) {
+  for (
+    let next = receiveMessageOnPort(parentPort);
+    next !== undefined;
+    next = receiveMessageOnPort(parentPort)
+  ) {
     const { blobIndex, blob } = next.message as BlobAdded;
     blobs[blobIndex] = blob;
   }

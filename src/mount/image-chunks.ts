@@ -56,7 +56,8 @@ function runsOf(plan: ReadPlan): { blobIndex: number; first: number; count: numb
   const runs: { blobIndex: number; first: number; count: number }[] = [];
   for (const { blobIndex, chunkIndex } of plan.pieces) {
     const last = runs.at(-1);
-    if (last !== undefined && last.blobIndex === blobIndex && last.first + last.count === chunkIndex) last.count++;
+    if (last !== undefined && last.blobIndex === blobIndex && last.first + last.count === chunkIndex)
+      last.count++;
     else runs.push({ blobIndex, first: chunkIndex, count: 1 });
   }
   return runs;

@@ -103,7 +103,10 @@ function readExactly(fd: number, target: Uint8Array, at: number, length: number,
     }
     // A truncated cache file must never read as zeroes.
     if (count === 0) {
-      throw new CodedError("ERR_CACHE_CORRUPT", `cache file ends at ${position + done}, before a ready chunk`);
+      throw new CodedError(
+        "ERR_CACHE_CORRUPT",
+        `cache file ends at ${position + done}, before a ready chunk`,
+      );
     }
     done += count;
   }

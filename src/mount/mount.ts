@@ -137,10 +137,12 @@ export async function mountImage(options: MountOptions, signal: AbortSignal): Pr
     } catch (error) {
       if (wanted === "fuse" || !isCoded(error, "ERR_MOUNT_FAILED", "ERR_ADDON_MISSING")) throw error;
       reason = `${reason}; not fuse: ${error.message}`;
-      const native = await FuseNativeMount.open(mountpoint, bootstrap, chunks, served).catch((last: unknown) => {
-        // Both failed: the first reason is the one to mend.
-        throw isCoded(last, "ERR_ADDON_MISSING", "ERR_MOUNT_FAILED") ? error : last;
-      });
+      const native = await FuseNativeMount.open(mountpoint, bootstrap, chunks, served).catch(
+        (last: unknown) => {
+          // Both failed: the first reason is the one to mend.
+          throw isCoded(last, "ERR_ADDON_MISSING", "ERR_MOUNT_FAILED") ? error : last;
+        },
+      );
       return new MountedImage(mountpoint, "fuse-native", reason, native);
     }
   }
@@ -164,8 +166,10 @@ async function mountErofs(
   }
   // A hostile image must not reach the kernel's parser; ours bounds everything it reads.
   const fault = checkBootstrap(options.bootstrap).find(({ severity }) => severity === "error");
-  if (fault !== undefined) throw new ErofsUnusable(`the bootstrap is not sound: ${fault.where}: ${fault.message}`);
-  if (!hasChunksInPlace(view, blobs)) throw new ErofsUnusable("chunks do not lie where the bootstrap says (RAFS v5)");
+  if (fault !== undefined)
+    throw new ErofsUnusable(`the bootstrap is not sound: ${fault.where}: ${fault.message}`);
+  if (!hasChunksInPlace(view, blobs))
+    throw new ErofsUnusable("chunks do not lie where the bootstrap says (RAFS v5)");
   return ErofsMount.open(mountpoint, options.bootstrap, blobs, { directory: options.cacheDirectory });
 }
 

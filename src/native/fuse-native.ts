@@ -101,7 +101,11 @@ export function requireFuseNative(): FuseNativeClass {
 /** Puts a shared library into the process, under whose name the dynamic linker then finds it. */
 function preload(path: string): void {
   try {
-    process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | RTLD_NODELETE);
+    process.dlopen(
+      { exports: {} },
+      path,
+      constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | RTLD_NODELETE,
+    );
   } catch {
     // "Module did not self-register": it is no addon, and stays all the same. If it did not load, the next step says so.
   }
@@ -109,7 +113,11 @@ function preload(path: string): void {
 
 function missing(cause: unknown): CodedError {
   const [line] = (cause as Error).message.split("\n");
-  return new CodedError("ERR_ADDON_MISSING", `the fuse-native engine needs the npm package fuse-native: ${line}`, {
-    cause,
-  });
+  return new CodedError(
+    "ERR_ADDON_MISSING",
+    `the fuse-native engine needs the npm package fuse-native: ${line}`,
+    {
+      cause,
+    },
+  );
 }

@@ -4,8 +4,9 @@
  *
  * Arguments: run, mountpoint, cache folder.
  */
-import { ImageChunks } from "#src/mount/image-chunks.js";
+
 import { FuseMount } from "#src/mount/fuse-mount.js";
+import { ImageChunks } from "#src/mount/image-chunks.js";
 import { readFixture } from "./fixtures.ts";
 import { FaultySource, openGoldenCache } from "./golden-cache.ts";
 
