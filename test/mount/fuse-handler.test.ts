@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { bytesOf, viewOf } from "#src/base/bytes.js";
 import { encodeInHeader } from "#src/format/fuse/header.js";
 import { FUSE_ERRORS, FUSE_OPCODES } from "#src/format/fuse/opcodes.js";
+import { SUPER_FLAGS } from "#src/format/rafs/features.js";
 import { BootstrapView } from "#src/image/bootstrap-view.js";
 import { Filesystem } from "#src/mount/filesystem.js";
 import { FuseHandler, type Handled } from "#src/mount/fuse-handler.js";
@@ -116,6 +117,17 @@ describe("FuseHandler", () => {
     assert.equal(ask(value.length - 1).error, value.length > 1 ? FUSE_ERRORS.ERANGE : 0);
     const absent = Buffer.concat([Buffer.alloc(8), name("user.none")]);
     assert.equal(send(handler, FUSE_OPCODES.GETXATTR, nid + 2, absent).error, FUSE_ERRORS.ENODATA);
+  });
+
+  it("makes the kernel ask for no xattrs at all when the image says that it has none", () => {
+    const bytes = goldenBootstrap("made/v6-zstd-blake3").bytes.slice();
+    const flags = viewOf(bytes).getUint32(1152, true);
+    assert.notEqual(flags & SUPER_FLAGS.HAS_XATTR, 0);
+    viewOf(bytes).setUint32(1152, flags - SUPER_FLAGS.HAS_XATTR, true);
+    const plain = new FuseHandler(new Filesystem(new BootstrapView(bytes)), []);
+    const getxattr = send(plain, FUSE_OPCODES.GETXATTR, 1, Buffer.concat([Buffer.alloc(8), name("user.a")]));
+    assert.equal(getxattr.error, FUSE_ERRORS.ENOSYS);
+    assert.equal(send(plain, FUSE_OPCODES.LISTXATTR, 1, new Uint8Array(8)).error, FUSE_ERRORS.ENOSYS);
   });
 
   it("hands a READ with a chunk that is not ready to somebody else", () => {
