@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -158,4 +160,21 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
     assert.match((await as(`cat "${image.mountpoint}/${secret?.path}"`)).stderr, /Permission denied/);
     assert.equal((await as(`cat ${image.mountpoint}/${LARGE}`)).status, 0);
   });
+
+  for (const isBusy of [false, true]) {
+    it(`leaves no mount and no process behind when its process dies of an error, ${isBusy ? "busy" : "idle"}`, async () => {
+      await using image = await GoldenImage.open(RUN);
+      const program = join(import.meta.dirname, "../support/crash-while-mounted.js");
+      const args = [program, RUN, image.mountpoint, join(image.folder, "other-cache")];
+      const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "pipe"], timeout: 30_000 });
+      await once(child.stdout, "data");
+      const user = isBusy ? spawn("sleep", ["30"], { cwd: image.mountpoint, stdio: "ignore" }) : undefined;
+      child.stderr.resume();
+      child.stdin.end();
+      const [status] = await once(child, "exit");
+      user?.kill();
+      assert.equal(status, 1);
+      assert.notEqual((await shell(`grep ' ${image.mountpoint} ' /proc/self/mountinfo`)).status, 0);
+    });
+  }
 });
