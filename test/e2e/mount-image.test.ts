@@ -16,6 +16,7 @@ function reasonAgainstErofs(): string | false {
 }
 
 function reasonAgainstFuseNative(): string | false {
+  if (addon() === undefined) return "reading xattrs needs the native addon";
   try {
     requireFuseNative();
     return false;
