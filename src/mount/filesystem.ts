@@ -1,4 +1,5 @@
 import type { ByteString } from "../base/bytes.ts";
+import { SUPER_FLAGS } from "../format/rafs/features.ts";
 import type { BootstrapView, DirectoryEntry, InodeRecord } from "../image/bootstrap-view.ts";
 import { FILE_MODES } from "../image/file-mode.ts";
 
@@ -61,12 +62,15 @@ const INODES_KEPT = 4096;
  */
 export class Filesystem {
   readonly rootNid: number;
+  /** False when the image says that no inode has extended attributes, which spares the kernel asking for each. */
+  readonly hasXattrs: boolean;
   readonly #view: BootstrapView;
   readonly #inodes = new Map<number, InodeRecord>();
 
   constructor(view: BootstrapView) {
     this.#view = view;
     this.rootNid = view.rootNid;
+    this.hasXattrs = (view.flags & SUPER_FLAGS.HAS_XATTR) !== 0;
   }
 
   attributes(nid: number): FileAttributes {

@@ -133,11 +133,13 @@ export class FuseHandler {
       case FUSE_OPCODES.READLINK:
         return this.#copy(this.#filesystem.readlink(nid));
       case FUSE_OPCODES.GETXATTR: {
+        this.#requireXattrs();
         const value = this.#filesystem.xattr(nid, this.#name(FUSE_IN_HEADER_SIZE + 8, length));
         if (value === undefined) throw new FuseError(FUSE_ERRORS.ENODATA);
         return this.#giveXattr(value);
       }
       case FUSE_OPCODES.LISTXATTR: {
+        this.#requireXattrs();
         const names = [...this.#filesystem.xattrs(nid).keys()];
         return this.#giveXattr(Buffer.from(names.map((name) => `${name}\0`).join(""), "latin1"));
       }
@@ -205,6 +207,11 @@ export class FuseHandler {
   #copy(bytes: Uint8Array): number {
     this.reply.set(bytes, FUSE_OUT_HEADER_SIZE);
     return bytes.length;
+  }
+
+  /** ENOSYS makes the kernel ask no more: `ls -l` alone asks for two xattrs of every file. nydusd does the same. */
+  #requireXattrs(): void {
+    if (!this.#filesystem.hasXattrs) throw new FuseError(FUSE_ERRORS.ENOSYS);
   }
 
   #giveXattr(value: Uint8Array): number {

@@ -19,7 +19,7 @@ export function parseMountTable(text: string): MountRow[] {
     const [, , device, , mountpoint] = left?.split(" ") ?? [];
     const [type, source] = right?.split(" ") ?? [];
     if (device === undefined || mountpoint === undefined || type === undefined) continue;
-    rows.push({ mountpoint: unescapeOctal(mountpoint), device, type, source: unescapeOctal(source ?? "") });
+    rows.push({ mountpoint: unescapePath(mountpoint), device, type, source: unescapePath(source ?? "") });
   }
   return rows;
 }
@@ -31,7 +31,7 @@ export function findMount(mountpoint: string): MountRow | undefined {
 }
 
 /** The kernel writes space, tab, newline and backslash as three octal digits. */
-function unescapeOctal(text: string): string {
+function unescapePath(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   );

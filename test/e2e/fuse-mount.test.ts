@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,17 +9,17 @@ import { BootstrapView } from "#src/image/bootstrap-view.js";
 import { addon } from "#src/native/addon.js";
 import { readJsonLines } from "../support/fixtures.ts";
 import { GoldenImage, listMounted, type MountedRow, shell, skipFuse } from "../support/mounted-image.ts";
-import { recordedTimes } from "../support/recorded-times.ts";
+import { type GoldenRow, recordedTimes } from "../support/recorded-times.ts";
 
 const RUN = "v6-zstd-blake3";
 const LARGE = "sizes/f3145745";
 
 /** The rows that nydusd showed, with what the image really records where nydusd shows something else. */
-function expectedRows(): Record<string, unknown>[] {
+function expectedRows(): GoldenRow[] {
   return recordedTimes(readJsonLines("golden", "made", RUN, "nydusd.jsonl"));
 }
 
-function comparable(rows: readonly MountedRow[]): Record<string, unknown>[] {
+function comparable(rows: readonly MountedRow[]): { readonly path: string }[] {
   return rows.map(({ ino: _ino, blocks: _blocks, bytes: _bytes, ...row }) => row);
 }
 
@@ -97,8 +99,8 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
     assert.ok(image.errors.length > 0);
     image.source.fault = "none";
     const good = await shell(`sha256sum < ${path}`);
-    const expected = expectedRows().find((row) => row["path"] === LARGE);
-    assert.equal(good.stdout.slice(0, 64), expected?.["sha256"]);
+    const expected = expectedRows().find((row) => row.path === LARGE);
+    assert.equal(good.stdout.slice(0, 64), expected?.sha256);
   });
 
   for (const fault of ["gone", "hang"] as const) {
@@ -153,9 +155,26 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
     await image.mount();
     chmodSync(image.folder, 0o755);
     const rows = expectedRows().filter(({ type }) => type === "file");
-    const secret = rows.find(({ mode }) => /^..[0-3][0-3]$/.test(String(mode)));
+    const secret = rows.find(({ mode }) => /^..[0-3][0-3]$/.test(mode));
     const as = (command: string) => shell(`setpriv --reuid=65534 --regid=65534 --clear-groups ${command}`);
-    assert.match((await as(`cat "${image.mountpoint}/${String(secret?.["path"])}"`)).stderr, /Permission denied/);
+    assert.match((await as(`cat "${image.mountpoint}/${secret?.path}"`)).stderr, /Permission denied/);
     assert.equal((await as(`cat ${image.mountpoint}/${LARGE}`)).status, 0);
   });
+
+  for (const isBusy of [false, true]) {
+    it(`leaves no mount and no process behind when its process dies of an error, ${isBusy ? "busy" : "idle"}`, async () => {
+      await using image = await GoldenImage.open(RUN);
+      const program = join(import.meta.dirname, "../support/crash-while-mounted.js");
+      const args = [program, RUN, image.mountpoint, join(image.folder, "other-cache")];
+      const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "pipe"], timeout: 30_000 });
+      await once(child.stdout, "data");
+      const user = isBusy ? spawn("sleep", ["30"], { cwd: image.mountpoint, stdio: "ignore" }) : undefined;
+      child.stderr.resume();
+      child.stdin.end();
+      const [status] = await once(child, "exit");
+      user?.kill();
+      assert.equal(status, 1);
+      assert.notEqual((await shell(`grep ' ${image.mountpoint} ' /proc/self/mountinfo`)).status, 0);
+    });
+  }
 });

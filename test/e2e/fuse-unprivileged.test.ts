@@ -27,7 +27,9 @@ function reasonAgainst(): string | false {
 /** Runs unprivileged.sh in a mount namespace of its own. */
 async function runUnprivileged(folder: string, mode: string): Promise<void> {
   const script = fixturePath("..", "test", "support", "unprivileged.sh");
-  const programs = ["list-tree.js", "mount-golden.js"].map((name) => join(import.meta.dirname, "../support", name));
+  const programs = ["list-tree.js", "mount-golden.js"].map((name) =>
+    join(import.meta.dirname, "../support", name),
+  );
   await execute("unshare", ["-m", "sh", script, folder, RUN, ...programs, mode], { timeout: 60_000 });
 }
 
@@ -40,11 +42,15 @@ describe("a mount by a user other than root", { skip }, () => {
         const read = (name: string): string => readFileSync(join(folder, name), "utf8");
         assert.equal(read("out"), "mounted\nclosed\n");
         assert.match(read("mountinfo"), / ro,nosuid,nodev,.* - fuse\.nydus nydus-test ro,user_id=65534,/);
-        const shown = read("rows").split("\n").filter((line) => line !== "");
-        const rows = new Map(shown.map((line) => JSON.parse(line) as { path: string }).map((row) => [row.path, row]));
+        const shown = read("rows")
+          .split("\n")
+          .filter((line) => line !== "");
+        const rows = new Map(
+          shown.map((line) => JSON.parse(line) as { path: string }).map((row) => [row.path, row]),
+        );
         let compared = 0;
         for (const expected of recordedTimes(readJsonLines("golden", "made", RUN, "nydusd.jsonl"))) {
-          const row = rows.get(String(expected["path"]));
+          const row = rows.get(expected.path);
           // Files and directories that only their owner may read stay closed to the user: the kernel checks modes.
           if (row === undefined || "error" in row) continue;
           compared++;

@@ -83,7 +83,8 @@ function pathsOf(): { path: Buffer; name: string }[] {
       const path = join(next.path, base);
       const name = next.prefix + base.toString("latin1");
       found.push({ path, name });
-      if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) pending.push({ path, prefix: `${name}/` });
+      if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory())
+        pending.push({ path, prefix: `${name}/` });
     }
   }
   return found.sort((left, right) => (left.name < right.name ? -1 : 1));

@@ -1,23 +1,10 @@
 import { getSafeUint64, setSafeUint64 } from "../../base/bytes.ts";
 
-/** Bytes of the replies to OPEN and OPENDIR. */
-export const FUSE_OPEN_OUT_SIZE = 16;
-
 /** Bytes of the reply to GETXATTR and LISTXATTR that only tells a size. */
 export const FUSE_XATTR_SIZE_OUT_SIZE = 8;
 
 /** Bytes of the reply to STATFS. */
 export const FUSE_STATFS_OUT_SIZE = 80;
-
-/** How the kernel treats an open file or directory. */
-export const FUSE_OPEN_FLAGS = {
-  /** Every read asks the server: nothing goes through the page cache. */
-  DIRECT_IO: 2 ** 0,
-  /** What is in the page cache from earlier opens stays good. */
-  KEEP_CACHE: 2 ** 1,
-  /** Listings of the directory may be cached. */
-  CACHE_DIR: 2 ** 3,
-} as const;
 
 /**
  * The offset that READ, READDIR and READDIRPLUS ask for.
@@ -55,18 +42,6 @@ export function xattrInSize(view: DataView, body: number): number {
 export function encodeXattrSizeOut(view: DataView, offset: number, size: number): void {
   view.setUint32(offset, size, true);
   view.setUint32(offset + 4, 0, true);
-}
-
-/**
- * Writes the reply to OPEN or OPENDIR: u64 fh (always 0 here: nothing is kept per open file), u32 flags, u32 padding.
- *
- * @param flags Bits of FUSE_OPEN_FLAGS.
- * @see Linux include/uapi/linux/fuse.h, struct fuse_open_out
- */
-export function encodeOpenOut(view: DataView, offset: number, flags: number): void {
-  setSafeUint64(view, offset, 0);
-  view.setUint32(offset + 8, flags, true);
-  view.setUint32(offset + 12, 0, true);
 }
 
 /** What statfs(2) shows of a filesystem that cannot be written. */
