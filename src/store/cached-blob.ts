@@ -2,7 +2,7 @@ import { throwIfAborted } from "../base/abort.ts";
 import type { ChunkCache } from "./chunk-cache.ts";
 import { runsWhere } from "./chunk-run.ts";
 import type { ChunkRun, ChunkSource, FetchOptions } from "./chunk-source.ts";
-import { checkRun, chunkDigest } from "./decode-chunk.ts";
+import { checkRun, provableChunks } from "./decode-chunk.ts";
 import { singleFlight } from "./single-flight.ts";
 
 /** What the readers of cached blobs asked for, since they were opened. */
@@ -58,19 +58,18 @@ export class CachedBlob implements AsyncDisposable {
   }
 
   /**
-   * Verifies what an earlier run left in the cache, whole, without asking the network. When the blob is
-   * complete that is recorded, and the next call believes the record as long as the file is unchanged.
+   * Verifies what an earlier run left in the cache, without asking the network. Chunks without a digest are not
+   * looked at: no file of the image uses them. When all others are there that is recorded, and the next call
+   * believes the record as long as the file is unchanged.
    *
-   * @returns Whether every chunk of the blob is there and proven by its digest: the file may be a device.
+   * @returns Whether every chunk that the image uses is there and proven: the file may be a device.
    * @throws {CodedError} ERR_CACHE_IO, ERR_ABORTED.
    */
   async verifyWhole(signal: AbortSignal): Promise<boolean> {
     const { cache } = this;
-    for (let index = 0; index < cache.blob.table.count; index++) {
-      if (chunkDigest(cache.blob, index) === undefined) return false;
-    }
-    if (!cache.isComplete && (await cache.trustVerifiedRecord())) return true;
-    for (let index = 0; index < cache.blob.table.count; index++) {
+    if (cache.blob.digests === undefined) return false;
+    if (await cache.trustVerifiedRecord()) return true;
+    for (const index of provableChunks(cache.blob)) {
       throwIfAborted(signal);
       if (cache.isReady(index)) continue;
       if (!cache.isClaimed(index)) return false;

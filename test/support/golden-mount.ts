@@ -1,6 +1,7 @@
+import { readBootstrapHeader } from "#src/image/bootstrap-header.js";
 import { FuseMount } from "#src/mount/fuse-mount.js";
 import { ImageChunks } from "#src/mount/image-chunks.js";
-import type { CachedBlob, CachedBlobs } from "#src/store/cached-source.js";
+import type { CachedBlobs } from "#src/store/cached-blobs.js";
 import { readFixture } from "./fixtures.ts";
 import { FaultySource, openGoldenCache } from "./golden-cache.ts";
 
@@ -10,13 +11,8 @@ export async function mountGolden(): Promise<{ mount: FuseMount; cache: CachedBl
   const bytes = readFixture("golden", "made", run, "bootstrap");
   const bootstrap = new Uint8Array(new SharedArrayBuffer(bytes.length));
   bootstrap.set(bytes);
-  const cache = await openGoldenCache(bootstrap, new FaultySource("golden", "made", run), cacheFolder);
-  const open = async (index: number): Promise<CachedBlob> => {
-    const blob = cache.blobs[index];
-    if (blob === undefined) throw new RangeError(`no blob ${index}`);
-    return blob;
-  };
-  const chunks = new ImageChunks({ open }, cache.blobs.length);
+  const cache = openGoldenCache(bootstrap, new FaultySource("golden", "made", run), cacheFolder);
+  const chunks = new ImageChunks(cache, readBootstrapHeader(bootstrap).blobs.length);
   const options = { name: "nydus-test", allowOther: false };
   return { mount: await FuseMount.open(mountpoint, bootstrap, chunks, options), cache };
 }
