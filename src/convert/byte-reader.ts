@@ -20,6 +20,8 @@ export class ByteReader {
 
   /** The next `size` bytes, fewer only at the end. */
   async read(size: number): Promise<Uint8Array> {
+    // Headers nearly always lie in the piece at hand: no generator for them.
+    if (size <= this.#piece.length) return this.#take(size);
     const parts: Uint8Array[] = [];
     for await (const part of this.#upTo(size)) parts.push(part);
     return parts.length === 1 && parts[0] !== undefined ? parts[0] : concatBytes(parts);
@@ -45,19 +47,14 @@ export class ByteReader {
       rest -= piece.length;
       yield piece;
     }
-    if (rest > 0) {
-      throw new CodedError(
-        "ERR_LAYER_INVALID",
-        `layer ends at byte ${this.#offset}, ${rest} bytes before the end of ${what}`,
-      );
-    }
+    if (rest > 0) throw this.#endsBefore(rest, what);
   }
 
   /** Exactly `size` bytes; throws as {@link ByteReader.pieces}. */
   async readExactly(size: number, what: string): Promise<Uint8Array> {
-    const parts: Uint8Array[] = [];
-    for await (const part of this.pieces(size, what)) parts.push(part);
-    return concatBytes(parts);
+    const bytes = await this.read(size);
+    if (bytes.length < size) throw this.#endsBefore(size - bytes.length, what);
+    return bytes;
   }
 
   /** Reads to the end, so that whoever verifies the stream sees all of it. */
@@ -79,11 +76,23 @@ export class ByteReader {
         this.#piece = next.value;
         continue;
       }
-      const part = this.#piece.subarray(0, rest);
-      this.#piece = this.#piece.subarray(part.length);
-      this.#offset += part.length;
+      const part = this.#take(Math.min(rest, this.#piece.length));
       rest -= part.length;
       yield part;
     }
+  }
+
+  #endsBefore(rest: number, what: string): CodedError {
+    return new CodedError(
+      "ERR_LAYER_INVALID",
+      `layer ends at byte ${this.#offset}, ${rest} bytes before the end of ${what}`,
+    );
+  }
+
+  #take(size: number): Uint8Array {
+    const part = this.#piece.subarray(0, size);
+    this.#piece = this.#piece.subarray(size);
+    this.#offset += size;
+    return part;
   }
 }

@@ -80,7 +80,8 @@ export function decodeTarNumber(field: Uint8Array, what: string): number {
 
 /** A copy of a header as a regular file (or what `type` says) of `size` bytes, its checksum renewed. */
 export function patchTarHeader(header: Uint8Array, type: string, size: number): Uint8Array {
-  const copy = header.slice();
+  // Not slice(): a Buffer would share its memory, and the source would be written to.
+  const copy = new Uint8Array(header);
   copy[TYPE_OFFSET] = type.charCodeAt(0);
   writeAscii(copy, SIZE_FIELD.start, "\0".repeat(12));
   if (size < 8 ** 11) writeAscii(copy, SIZE_FIELD.start, `${size.toString(8).padStart(11, "0")}`);

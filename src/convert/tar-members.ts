@@ -204,7 +204,8 @@ async function readExtension(reader: ByteReader, header: TarHeader, offset: numb
   }
   const bytes = await reader.readExactly(header.size, `the extension header at byte ${offset}`);
   await reader.read(paddingOf(header.size));
-  return bytes;
+  // Records outlive the piece they came in.
+  return new Uint8Array(bytes);
 }
 
 function mergeGlobal(lower: readonly PaxRecord[], upper: readonly PaxRecord[]): PaxRecord[] {

@@ -13,7 +13,7 @@ export interface PaxRecord {
  * Reads the records of a pax header: `LENGTH KEY=VALUE\n`. Values may hold any bytes, which is why
  * tar-stream, that decodes them as text, does not see them.
  *
- * @returns Records in order; GNU's sparse format 0.0 repeats keys.
+ * @returns Records in order, their values views of `bytes`; GNU's sparse format 0.0 repeats keys.
  * @throws {CodedError} ERR_LAYER_INVALID for anything else, ERR_LIMIT_EXCEEDED for too many.
  * @see POSIX pax, "pax Extended Header"
  */
@@ -39,7 +39,7 @@ export function parsePaxRecords(bytes: Uint8Array): PaxRecord[] {
     if (records.length === MAX_PAX_RECORDS) {
       throw new CodedError("ERR_LIMIT_EXCEEDED", `pax header has more than ${MAX_PAX_RECORDS} records`);
     }
-    records.push({ key: byteString(bytes, space + 1, equals), value: bytes.slice(equals + 1, end - 1) });
+    records.push({ key: byteString(bytes, space + 1, equals), value: bytes.subarray(equals + 1, end - 1) });
     start = end;
   }
   return records;

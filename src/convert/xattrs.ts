@@ -45,7 +45,7 @@ export function keepXattrs(
           `at most ${MAX_XATTR_NAME_SIZE} and ${MAX_XATTR_VALUE_SIZE} are possible`,
       );
     }
-    kept.set(name, value);
+    kept.set(name, new Uint8Array(value));
     if (kept.size > MAX_XATTRS) {
       throw new CodedError("ERR_LIMIT_EXCEEDED", `${quotePath(path)} has more than ${MAX_XATTRS} xattrs`);
     }

@@ -9,3 +9,8 @@ export function bootstrapError(code: ErrorCode, what: string, cause?: unknown): 
 export function corruptInode(nid: number, what: string, cause?: unknown): CodedError {
   return bootstrapError("ERR_BOOTSTRAP_CORRUPT", `inode ${nid}: ${what}`, cause);
 }
+
+/** What to throw when decoding an inode threw `error`: a RangeError is corrupt bytes, anything else stays as it is. */
+export function inodeDecodeError(nid: number, error: unknown): unknown {
+  return error instanceof RangeError ? corruptInode(nid, error.message, error) : error;
+}

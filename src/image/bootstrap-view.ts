@@ -14,7 +14,7 @@ import {
 } from "../format/erofs/inode.ts";
 import { decodeXattrs, xattrAreaSize } from "../format/erofs/xattr.ts";
 import type { BlobRecord } from "../format/rafs/blob-record.ts";
-import { corruptInode } from "./bootstrap-error.ts";
+import { corruptInode, inodeDecodeError } from "./bootstrap-error.ts";
 import { type BootstrapHeader, type HeaderOptions, readBootstrapHeader } from "./bootstrap-header.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import { DirentBlock, POSITIONS_PER_BLOCK } from "./dirent-block.ts";
@@ -109,7 +109,12 @@ export class BootstrapView {
     if (!(nid > 0 && offset + INODE_SLOT_SIZE <= this.#bytes.length)) {
       throw corruptInode(nid, "lies outside the image");
     }
-    const inode = this.#decode(nid, offset);
+    let inode: ErofsInode;
+    try {
+      inode = decodeInode(this.#view, offset);
+    } catch (error) {
+      throw inodeDecodeError(nid, error);
+    }
     const type = fileTypeOfMode(inode.mode);
     const isDevice = type === "char" || type === "block";
     const xattrBytes = xattrAreaSize(inode.xattrCount);
@@ -169,10 +174,12 @@ export class BootstrapView {
 
   /**
    * The names from `position` on: 0 for the first, else the `nextPosition` of an earlier name.
-   * Positions are the same in every process and for ever.
+   * Positions are the same in every process and for ever; one that never was lists nothing or starts at the name after.
    */
   *entriesFrom(directory: InodeRecord, position: number): Generator<DirectoryEntry, void, undefined> {
     const blockCount = this.#direntBlockCount(directory);
+    // Positions come back from programs, through telldir and seekdir.
+    if (!Number.isSafeInteger(position) || position < 0) return;
     let index = position % POSITIONS_PER_BLOCK;
     for (let number = Math.floor(position / POSITIONS_PER_BLOCK); number < blockCount; number++) {
       const block = this.#direntBlock(directory, number);
@@ -209,8 +216,7 @@ export class BootstrapView {
     try {
       return decodeXattrs(this.#view, bodyOffset - xattrBytes, xattrBytes);
     } catch (error) {
-      if (error instanceof RangeError) throw corruptInode(nid, error.message, error);
-      throw error;
+      throw inodeDecodeError(nid, error);
     }
   }
 
@@ -277,15 +283,6 @@ export class BootstrapView {
       throw corruptInode(inode.nid, `block ${number} at ${start} lies outside the image`);
     }
     return start;
-  }
-
-  #decode(nid: number, offset: number): ErofsInode {
-    try {
-      return decodeInode(this.#view, offset);
-    } catch (error) {
-      if (error instanceof RangeError) throw corruptInode(nid, error.message, error);
-      throw error;
-    }
   }
 }
 

@@ -3,7 +3,7 @@ import { storedChunksEnd, unsupportedBlobFeature } from "../format/blob/chunk-in
 import { DECODED_ALIGNMENT } from "../format/blob/chunk-table.ts";
 import type { BlobRecord } from "../format/rafs/blob-record.ts";
 import { CHUNK_RECORD_SIZE, type ChunkRecord, decodeChunkRecord } from "../format/rafs/chunk-record.ts";
-import { BLOB_FEATURES, compressorOfNumber } from "../format/rafs/features.ts";
+import { compressorOfNumber, SUPER_FLAGS } from "../format/rafs/features.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import type { CheckContext } from "./check-context.ts";
 import { type Place, pathOf } from "./finding.ts";
@@ -29,18 +29,22 @@ export interface ChunkReference {
 /** Checks the chunk table by itself and against the chunks that files name. */
 export class ChunkRecordCheck {
   readonly #context: CheckContext;
+  /** Rows to check. */
+  readonly #count: number;
   readonly #seen = new Map<number, SeenRecord>();
 
   constructor(context: CheckContext) {
+    const { chunkTableSize, flags } = context.extended;
     this.#context = context;
+    // Records of tarfs carry no digest, so that all chunks of a blob share one: they say nothing.
+    this.#count = (flags & SUPER_FLAGS.TARFS) !== 0 ? 0 : Math.floor(chunkTableSize / CHUNK_RECORD_SIZE);
   }
 
   /** Checks every record; call it before {@link reference}. */
   readRecords(): void {
     const { extended, view, findings } = this.#context;
-    const count = Math.floor(extended.chunkTableSize / CHUNK_RECORD_SIZE);
     let previousKey = "";
-    for (let row = 0; row < count && !findings.isFull; row++) {
+    for (let row = 0; row < this.#count && !findings.isFull; row++) {
       const where = `${WHERE} row ${row}`;
       let record: ChunkRecord;
       try {
@@ -81,11 +85,9 @@ export class ChunkRecordCheck {
 
   /** Checks a chunk that the file at `place` names. */
   reference(chunk: ChunkReference, place: Place): void {
-    const { findings, extended, blobs } = this.#context;
+    if (this.#count === 0) return;
+    const { findings } = this.#context;
     const { blobIndex, chunkIndex } = chunk;
-    // Records of tarfs carry no digest, so that all chunks of a blob share one.
-    const isTarfs = ((blobs[blobIndex]?.features ?? 0) & BLOB_FEATURES.TARFS) !== 0;
-    if (extended.chunkTableSize === 0 || isTarfs) return;
     const seen = this.#seen.get(keyOf(blobIndex, chunkIndex));
     const name = `blob ${blobIndex} chunk ${chunkIndex}`;
     if (seen === undefined) {

@@ -2,7 +2,7 @@ import { type ByteString, byteString } from "../base/bytes.ts";
 import { CHUNK_INDEX_SIZE } from "../format/erofs/chunk-index.ts";
 import { decodeDeviceNumber } from "../format/erofs/device-number.ts";
 import { DIRENT_TYPES } from "../format/erofs/dirent.ts";
-import { corruptInode } from "./bootstrap-error.ts";
+import { bootstrapError, corruptInode } from "./bootstrap-error.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import type { BootstrapView, DirectoryEntry, InodeRecord } from "./bootstrap-view.ts";
 import type { Chunk } from "./chunk.ts";
@@ -35,6 +35,7 @@ export class TreeReader {
   readonly #names = new Map<Inode, number>();
   readonly #pending: PendingDirectory[] = [];
   #unclaimedBytes: number;
+  #pathBytes = 0;
 
   /**
    * @param size Bytes of the image.
@@ -59,9 +60,18 @@ export class TreeReader {
     return root;
   }
 
-  /** Absolute paths of those of the wanted inodes that have one, in the order asked. */
+  /**
+   * Absolute paths of those of the wanted inodes that have one, each once, in the order asked.
+   *
+   * @throws {CodedError} ERR_LIMIT_EXCEEDED when they are too long together.
+   */
   pathsOf(nids: readonly number[]): ByteString[] {
-    return nids.flatMap((nid) => this.#paths.get(nid) ?? []);
+    const paths = [...new Set(nids)].flatMap((nid) => this.#paths.get(nid) ?? []);
+    const { prefetchPathBytes } = BOOTSTRAP_LIMITS;
+    if (paths.reduce((sum, path) => sum + path.length, 0) > prefetchPathBytes) {
+      throw bootstrapError("ERR_LIMIT_EXCEEDED", `prefetch paths of over ${prefetchPathBytes} bytes`);
+    }
+    return paths;
   }
 
   /** Recorded link counts of inodes that have another number of names. */
@@ -85,6 +95,10 @@ export class TreeReader {
       if (name === "." || name === "..") continue;
       if (name.length > BOOTSTRAP_LIMITS.nameLength || name.includes("/") || name.includes("\0")) {
         throw corruptInode(record.nid, `name ${JSON.stringify(name)}`);
+      }
+      this.#pathBytes += path.length + name.length;
+      if (this.#pathBytes > BOOTSTRAP_LIMITS.pathBytes) {
+        throw bootstrapError("ERR_LIMIT_EXCEEDED", `paths of over ${BOOTSTRAP_LIMITS.pathBytes} bytes`);
       }
       const known = this.#inodes.get(nid);
       if (known?.type === "dir") {

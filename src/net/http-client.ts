@@ -107,11 +107,13 @@ export class HttpClient implements AsyncDisposable {
       });
       outgoing.on("error", reject);
     });
+    const failedBody: { error?: unknown } = {};
     try {
-      const [response] = await Promise.all([answered, writeBody(outgoing, request, answered)]);
+      const [response] = await Promise.all([answered, writeBody(outgoing, request, answered, failedBody)]);
       return new HttpResponse(response, url, signal);
     } catch (error) {
       outgoing.destroy();
+      if ("error" in failedBody) throw failedBody.error;
       throw requestFailure(error, url, signal);
     }
   }
@@ -140,29 +142,25 @@ async function writeBody(
   outgoing: ReturnType<typeof httpRequest>,
   request: HttpRequest,
   answered: Promise<IncomingMessage>,
+  failedBody: { error?: unknown },
 ): Promise<void> {
   const { body } = request;
   if (body === undefined || body instanceof Uint8Array) {
     outgoing.end(body);
     return;
   }
-  let failure: unknown;
   const pieces = async function* (): AsyncGenerator<Uint8Array> {
     try {
       yield* body;
     } catch (error) {
-      failure = error;
+      failedBody.error = error;
       throw error;
     }
   };
-  const writing = pipeline(Readable.from(pieces(), { objectMode: false }), outgoing).catch(
-    (error: unknown) => {
-      throw failure ?? error;
-    },
-  );
+  const writing = pipeline(Readable.from(pieces(), { objectMode: false }), outgoing);
+  writing.catch(() => undefined);
   // A server that refuses early (401, 413) need not read the rest: its answer is what counts.
   await Promise.race([writing, answered.then(() => undefined)]);
-  writing.catch(() => undefined);
 }
 
 function lengthHeaders(request: HttpRequest): Record<string, string> {

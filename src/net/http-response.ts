@@ -87,9 +87,10 @@ export class HttpResponse implements Disposable {
     await this.excerpt(64 * 1024);
   }
 
-  /** Closes the connection when the body was not read to its end. */
+  /** Gives the connection back when the body has come whole, and closes it when it has not. */
   [Symbol.dispose](): void {
-    if (!this.#message.complete) this.#message.destroy();
+    if (this.#message.complete) this.#message.resume();
+    else this.#message.destroy();
   }
 
   #brokenOff(cause: unknown): CodedError {

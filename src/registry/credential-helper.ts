@@ -53,7 +53,11 @@ export async function runCredentialHelper(name: string, server: string): Promise
 
 function runProgram(program: string, server: string): Promise<{ output: Buffer; status: number | null }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, ["get"], { stdio: ["pipe", "pipe", "ignore"], timeout: TIMEOUT_MS });
+    const child = spawn(program, ["get"], {
+      stdio: ["pipe", "pipe", "ignore"],
+      // Not spawn's own timeout: its timer outlives a program that was not found.
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
     const parts: Buffer[] = [];
     let size = 0;
     child.stdout.on("data", (part: Buffer) => {

@@ -1,5 +1,5 @@
 import { type Digest, digestFromHex } from "../base/digest.ts";
-import { CodedError } from "../base/errors.ts";
+import { CodedError, isCoded } from "../base/errors.ts";
 import type { HttpResponse } from "../net/http-response.ts";
 import { redactUrl } from "../net/redact.ts";
 import type { BlobSource, ReadOptions } from "../store/blob-source.ts";
@@ -47,6 +47,7 @@ export class RegistryBlobs implements BlobSource {
       what: `blob ${digest} of ${this.#client.name}`,
       signal: options.signal,
     });
+    await response.drain();
     if (response.status === 404) throw this.#missing(digest);
     const length = response.header("content-length") ?? "";
     if (!/^\d{1,15}$/.test(length)) {
@@ -68,7 +69,12 @@ export class RegistryBlobs implements BlobSource {
     const headers: Record<string, string> =
       start === 0 && end === undefined ? {} : { range: `bytes=${start}-${end === undefined ? "" : end - 1}` };
     using response = await this.#open(digest, headers, signal);
-    if (response.status === 416) throw this.#short(digest, end ?? start);
+    if (response.status === 416) {
+      await response.drain();
+      // A download that broke off after its last byte: whoever verifies it knows whether it is whole.
+      if (end === undefined) return;
+      throw this.#short(digest, end);
+    }
     const first = response.status === 206 ? this.#checkRange(response, digest, start, end) : 0;
     // A resumed download has read these bytes once already; a random read must not cost a whole blob.
     if (end !== undefined && start - first > MAX_SKIP) {
@@ -93,14 +99,8 @@ export class RegistryBlobs implements BlobSource {
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<HttpResponse> {
-    const known = this.#elsewhere.get(digest);
-    if (known !== undefined) {
-      const response = await this.#client.getElsewhere(known, headers, signal);
-      if ([200, 206, 416].includes(response.status)) return response;
-      // Signed URLs expire: the registry signs a new one.
-      this.#elsewhere.delete(digest);
-      await response.drain();
-    }
+    const remembered = await this.#openElsewhere(digest, headers, signal);
+    if (remembered !== undefined) return remembered;
     const response = await this.#client.send({
       method: "GET",
       target: `blobs/${digest}`,
@@ -116,6 +116,25 @@ export class RegistryBlobs implements BlobSource {
     }
     this.#remember(digest, response.url, await this.#client.urlOf("", signal));
     return response;
+  }
+
+  async #openElsewhere(
+    digest: Digest,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<HttpResponse | undefined> {
+    const url = this.#elsewhere.get(digest);
+    if (url === undefined) return undefined;
+    try {
+      const response = await this.#client.getElsewhere(url, headers, signal);
+      if ([200, 206, 416].includes(response.status)) return response;
+      await response.drain();
+    } catch (error) {
+      if (!isCoded(error, "ERR_SOURCE_UNAVAILABLE")) throw error;
+    }
+    // Signed URLs expire and storage moves: the registry says where the blob is now.
+    this.#elsewhere.delete(digest);
+    return undefined;
   }
 
   #remember(digest: Digest, url: URL, registry: URL): void {
@@ -137,6 +156,12 @@ export class RegistryBlobs implements BlobSource {
       );
     }
     if (end !== undefined && match[3] !== "*" && Number(match[3]) < end) throw this.#short(digest, end);
+    if (end !== undefined && Number(match[2]) < end - 1) {
+      throw new CodedError(
+        "ERR_REGISTRY_PROTOCOL",
+        `${redactUrl(response.url)} answered with a part of the range`,
+      );
+    }
     return start;
   }
 

@@ -1,5 +1,5 @@
 import { orAborted } from "../base/abort.ts";
-import { CodedError } from "../base/errors.ts";
+import { CodedError, isCoded } from "../base/errors.ts";
 import type { Reference } from "../format/oci/reference.ts";
 import { type Clock, SYSTEM_CLOCK } from "../net/clock.ts";
 import type { HttpClient, HttpRequest } from "../net/http-client.ts";
@@ -182,13 +182,27 @@ export class RegistryClient {
     const host = apiHostOf(this.registry);
     if (this.#plainHttp) return new URL(`http://${host}`);
     if (!isLoopback(host)) return new URL(`https://${host}`);
-    // A registry on this machine may speak either: a TLS server answers plain http with 400.
-    const url = new URL(`http://${host}/v2/`);
+    // A registry on this machine may speak either. A TLS server answers plain http with 400 or a reset.
+    const [plain, secure] = [new URL(`http://${host}`), new URL(`https://${host}`)];
+    try {
+      return (await this.#ping(plain)) === 400 ? secure : plain;
+    } catch (error) {
+      if (!isCoded(error, "ERR_SOURCE_UNAVAILABLE")) throw error;
+      return this.#ping(secure).then(
+        () => secure,
+        () => {
+          throw error;
+        },
+      );
+    }
+  }
+
+  async #ping(origin: URL): Promise<number> {
     // Every request waits for this one: no signal of theirs may end it, the client's timeouts do.
     const { signal } = new AbortController();
-    using response = await this.#http.send({ method: "GET", url, signal });
+    using response = await this.#http.send({ method: "GET", url: new URL("/v2/", origin), signal });
     await response.drain();
-    return new URL(response.status === 400 ? `https://${host}` : `http://${host}`);
+    return response.status;
   }
 }
 

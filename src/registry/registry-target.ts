@@ -43,6 +43,7 @@ export class RegistryTarget implements ImageTarget {
       what: `blob ${descriptor.digest} of ${this.#client.name}`,
       signal: options.signal,
     });
+    await response.drain();
     return response.status === 200;
   }
 

@@ -1,9 +1,9 @@
-import { throwIfAborted } from "./abort.ts";
+import { throwIfAborted } from "../base/abort.ts";
 import type { CacheableBlob } from "./chunk-cache.ts";
 import { ChunkCache, type ChunkCacheOptions } from "./chunk-cache.ts";
 import { runsWhere } from "./chunk-run.ts";
 import type { ChunkRun, ChunkSource, FetchOptions } from "./chunk-source.ts";
-import { checkRun } from "./decode-chunk.ts";
+import { checkRun, chunkDigest } from "./decode-chunk.ts";
 import { singleFlight } from "./single-flight.ts";
 
 /** What the readers of cached blobs asked for, since they were opened. */
@@ -67,7 +67,9 @@ export class CachedBlob implements AsyncDisposable {
    */
   async verifyWhole(signal: AbortSignal): Promise<boolean> {
     const { cache } = this;
-    if (cache.blob.digests === undefined) return false;
+    for (let index = 0; index < cache.blob.table.count; index++) {
+      if (chunkDigest(cache.blob, index) === undefined) return false;
+    }
     if (!cache.isComplete && (await cache.trustVerifiedRecord())) return true;
     for (let index = 0; index < cache.blob.table.count; index++) {
       throwIfAborted(signal);

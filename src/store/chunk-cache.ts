@@ -22,7 +22,7 @@ import { clearReady, createReadyBits, isReady, type ReadyBits, setReady } from "
 import { type Schedule, scheduleOnTimer } from "./schedule.ts";
 import { readVerifiedRecord, writeVerifiedRecord } from "./verified-record.ts";
 
-/** A blob that can be cached: what its files need beside its chunks. */
+/** A blob that can be cached. */
 export interface CacheableBlob extends ChunkedBlob {
   /** Bytes of the decoded space, the length of the cache file. */
   readonly decodedSize: number;
@@ -191,7 +191,8 @@ export class ChunkCache implements AsyncDisposable {
   flush(): Promise<void> {
     this.#cancelFlush?.();
     this.#cancelFlush = undefined;
-    this.#flushing = this.#flushing.then(() => this.#flushNow());
+    // A chunk map that could not be written costs its bits, not those of later batches.
+    this.#flushing = this.#flushing.catch(() => {}).then(() => this.#flushNow());
     return this.#flushing;
   }
 

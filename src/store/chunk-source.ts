@@ -9,7 +9,10 @@ export interface ChunkedBlob {
   readonly digester: Digester;
   /** Where every chunk lies in stored and decoded space. */
   readonly table: ChunkTable;
-  /** 32 bytes per chunk, in index order, from a trusted place; absent means the chunks cannot be verified. */
+  /**
+   * 32 bytes per chunk, in index order, from a trusted place. Zeros mean that the digest of this one is not
+   * known, absent that none is: such chunks cannot be verified.
+   */
   readonly digests: Uint8Array | undefined;
 }
 
@@ -27,7 +30,10 @@ export interface FetchOptions {
   readonly signal: AbortSignal;
 }
 
-/** Takes decoded, verified chunks as they arrive, in any order. `decoded` is the sink's to keep. */
+/**
+ * Takes decoded, verified chunks as they arrive, in any order. `decoded` may be kept but not changed: others may
+ * have it too. When the sink fails, so does the fetch.
+ */
 export type ChunkSink = (index: number, decoded: Uint8Array) => void | Promise<void>;
 
 /** A place that answers with decoded, verified chunks. */

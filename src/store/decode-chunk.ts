@@ -1,4 +1,4 @@
-import { equalBytes, toHex } from "../base/bytes.ts";
+import { equalBytes, isZero, toHex } from "../base/bytes.ts";
 import { CodedError } from "../base/errors.ts";
 import { crc32c } from "../codec/crc32c.ts";
 import { decompressChunk } from "../codec/decompress.ts";
@@ -15,11 +15,15 @@ export function decodeChunk(blob: ChunkedBlob, index: number, stored: Uint8Array
   return decompressChunk(compressor, stored, blob.table.decodedSizes[index] as number);
 }
 
-/** The trusted digest of a chunk; absent when the chunk cannot be verified. */
+/**
+ * The trusted digest of a chunk; absent when the chunk cannot be verified. All zeros stands for "not known":
+ * the chunk table of an image names only those chunks of a chunk dict that the image uses.
+ */
 export function chunkDigest(blob: ChunkedBlob, index: number): Uint8Array | undefined {
   const end = (index + 1) * DIGEST_LENGTH;
   if (blob.digests === undefined || blob.digests.length < end) return undefined;
-  return blob.digests.subarray(end - DIGEST_LENGTH, end);
+  const digest = blob.digests.subarray(end - DIGEST_LENGTH, end);
+  return isZero(digest) ? undefined : digest;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { abortedError, throwIfAborted } from "./abort.ts";
+import { abortedError, throwIfAborted } from "../base/abort.ts";
 import { runsWhere } from "./chunk-run.ts";
 import type {
   ChunkedBlob,
@@ -108,7 +108,8 @@ async function receive(
   try {
     const left = new Promise<never>((_, reject) => {
       onAbort = () => reject(abortedError(signal));
-      signal.addEventListener("abort", onAbort, { once: true });
+      if (signal.aborted) onAbort();
+      else signal.addEventListener("abort", onAbort, { once: true });
     });
     const all = chunks.map(async ([index, { decoded }]) => {
       const bytes = await decoded;

@@ -91,13 +91,17 @@ export function describeImagePlace(name: string, open: () => Promise<ImagePlace>
       await assert.rejects(source.blobs.read(id, size + 5, 1, { signal }), { code: "ERR_BLOB_CORRUPT" });
     });
 
-    it("refuses a blob that is not there", async () => {
+    it("refuses a blob or document that is not there", async () => {
       await using source = place.source({ tag: "v1" });
       const { descriptor } = madeBlob(randomBytes(16));
       const id = digestHex(descriptor.digest);
       await assert.rejects(source.blobs.read(id, 0, 1, { signal }), { code: "ERR_BLOB_NOT_FOUND" });
       await assert.rejects(source.blobs.size(id, { signal }), { code: "ERR_BLOB_NOT_FOUND" });
       await assert.rejects(collect(source.openBlob(descriptor, { signal })), { code: "ERR_BLOB_NOT_FOUND" });
+      for (const mediaType of [image.manifest.descriptor.mediaType, image.config.descriptor.mediaType]) {
+        const document = source.readDocument({ ...descriptor, mediaType }, { signal });
+        await assert.rejects(document, { code: "ERR_IMAGE_NOT_FOUND" });
+      }
     });
 
     it("fails a stream whose size is not the descriptor's, and a document over the limit unread", async () => {

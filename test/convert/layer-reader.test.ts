@@ -261,6 +261,14 @@ describe("readLayer()", () => {
     assert.equal(isDone, true);
   });
 
+  it("leaves the bytes of its source alone", async () => {
+    const link = tarHeader({ name: "l", type: "1", link: "f", size: 3 });
+    const tar = Buffer.concat([tarMember({ name: "f" }, "abc"), link, TAR_END]);
+    const before = Buffer.from(tar);
+    await entriesOf(tar);
+    assert.ok(tar.equals(before));
+  });
+
   it("reads no further than the caller does", async () => {
     let read = 0;
     async function* source(): AsyncGenerator<Uint8Array> {

@@ -7,7 +7,7 @@ import { after, describe, it } from "node:test";
 import fc from "fast-check";
 import { readBootstrap } from "#src/image/bootstrap-reader.js";
 import { type WrittenBootstrap, writeBootstrap } from "#src/image/bootstrap-writer.js";
-import { readFixture } from "../support/fixtures.ts";
+import { goldenBootstrap } from "../support/golden-blobs.ts";
 import { randomImage } from "../support/random-image.ts";
 
 const hasFsck = spawnSync("fsck.erofs", ["--version"]).error === undefined;
@@ -36,7 +36,7 @@ describe("fsck.erofs", { skip }, () => {
 
   it("finds nothing in a written golden tree", () => {
     const { status, output } = check(
-      writeBootstrap(readBootstrap(readFixture("golden", "made", "v6-zstd-blake3", "bootstrap"))),
+      writeBootstrap(readBootstrap(goldenBootstrap("made/v6-zstd-blake3").bytes)),
     );
     assert.equal(status, 0, output);
   });
@@ -52,9 +52,7 @@ describe("fsck.erofs", { skip }, () => {
   });
 
   it("finds a nid that leads nowhere", () => {
-    const written = writeBootstrap(
-      readBootstrap(readFixture("golden", "made", "v6-zstd-blake3", "bootstrap")),
-    );
+    const written = writeBootstrap(readBootstrap(goldenBootstrap("made/v6-zstd-blake3").bytes));
     // The second entry of the root directory, which lies inline behind its inode at nid 128.
     const metaOffset = new DataView(written.bytes.buffer).getUint32(1024 + 40, true) * 4096;
     new DataView(written.bytes.buffer).setUint32(metaOffset + 4096 + 64 + 2 * 12, 0x00ff_ffff, true);

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { CodedError } from "#src/base/errors.js";
 import { readBootstrap } from "#src/image/bootstrap-reader.js";
 import { BootstrapView } from "#src/image/bootstrap-view.js";
-import { readFixture } from "../support/fixtures.ts";
+import { goldenBootstrap } from "../support/golden-blobs.ts";
 
 /** Reads everything there is through both readers; any error but a coded one is a bug. */
 function readAll(bytes: Uint8Array): void {
@@ -44,7 +44,7 @@ function expectCoded(read: () => unknown): void {
 }
 
 describe("reading a hostile bootstrap", () => {
-  const merged = readFixture("golden", "made", "merged", "bootstrap");
+  const merged = goldenBootstrap("made/merged").bytes;
 
   it("gives a result or a coded error for every u32 set to an extreme", { timeout: 60_000 }, () => {
     const bytes = new Uint8Array(merged);

@@ -5,7 +5,7 @@ import { isCoded } from "#src/base/errors.js";
 import { BootstrapView, type DirectoryEntry, type InodeRecord } from "#src/image/bootstrap-view.js";
 import { writeBootstrap } from "#src/image/bootstrap-writer.js";
 import { countLinks, type Directory, type Inode, listTree } from "#src/image/tree.js";
-import { readFixture } from "../support/fixtures.ts";
+import { goldenBootstrap } from "../support/golden-blobs.ts";
 import { GOLDEN_V6 } from "../support/golden-bootstraps.ts";
 import { randomImage } from "../support/random-image.ts";
 
@@ -22,8 +22,8 @@ function walk(view: BootstrapView, visit: (directory: InodeRecord) => void): voi
 
 describe("BootstrapView", () => {
   for (const name of GOLDEN_V6) {
-    it(`finds every name of made/${name} that it lists, and no other`, () => {
-      const view = new BootstrapView(readFixture("golden", "made", name, "bootstrap"));
+    it(`finds every name of ${name} that it lists, and no other`, () => {
+      const view = new BootstrapView(goldenBootstrap(name).bytes);
       let names = 1;
       walk(view, (directory) => {
         for (const entry of view.entries(directory)) {
@@ -68,7 +68,7 @@ describe("BootstrapView", () => {
   });
 
   it("goes on listing at any position", () => {
-    const view = new BootstrapView(readFixture("golden", "made", "v6-chunk-0x1000", "bootstrap"));
+    const view = new BootstrapView(goldenBootstrap("made/v6-chunk-0x1000").bytes);
     let blocks = 0;
     walk(view, (directory) => {
       const all = [...view.entries(directory)];
@@ -81,8 +81,15 @@ describe("BootstrapView", () => {
     assert.ok(blocks > 1, "the image has a directory of several blocks");
   });
 
+  it("lists nothing at positions that never were", () => {
+    const view = new BootstrapView(goldenBootstrap("made/merged").bytes);
+    for (const position of [-1, 0.5, 511, 2 ** 40, 2 ** 64, Number.NaN]) {
+      assert.deepEqual([...view.entriesFrom(view.inode(view.rootNid), position)], []);
+    }
+  });
+
   it("works on shared memory", () => {
-    const bytes = readFixture("golden", "made", "merged", "bootstrap");
+    const bytes = goldenBootstrap("made/merged").bytes;
     const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
     shared.set(bytes);
     const names = (view: BootstrapView): string[] =>
@@ -91,13 +98,37 @@ describe("BootstrapView", () => {
   });
 
   it("throws ERR_BOOTSTRAP_CORRUPT for inodes outside the image", () => {
-    const view = new BootstrapView(readFixture("golden", "made", "merged", "bootstrap"));
+    const view = new BootstrapView(goldenBootstrap("made/merged").bytes);
     for (const nid of [0, -1, 640, 2 ** 31, 2 ** 53 - 1, Number.NaN]) {
       assert.throws(
         () => view.inode(nid),
         (error) => isCoded(error, "ERR_BOOTSTRAP_CORRUPT"),
       );
     }
+  });
+
+  it("throws ERR_BOOTSTRAP_CORRUPT for a chunk that no blob has", () => {
+    const bytes = new Uint8Array(goldenBootstrap("made/merged").bytes);
+    const view = new BootstrapView(bytes);
+    const file = [...view.entries(view.inode(view.lookup(view.inode(view.rootNid), "bin") ?? 0))]
+      .map(({ nid }) => view.inode(nid))
+      .find((inode) => (inode.mode & 0o170000) === 0o100000 && inode.size > 0);
+    assert.ok(file !== undefined);
+    const array = Math.ceil(file.bodyOffset / 8) * 8;
+    // Device 0 is the bootstrap itself, 4 is one more than there are, and no blob has 2^24 - 1 chunks.
+    for (const [device, high] of [
+      [0, 0],
+      [4, 0],
+      [1, 0xff],
+    ] as const) {
+      bytes[array + 2] = device;
+      bytes[array + 3] = high;
+      assert.throws(
+        () => view.chunkIndex(file, 0),
+        (error) => isCoded(error, "ERR_BOOTSTRAP_CORRUPT"),
+      );
+    }
+    assert.throws(() => view.chunkIndex(file, view.chunkCount(file)), RangeError);
   });
 
   it("reads compact inodes, their time being that of the build", () => {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { digestHex } from "#src/base/digest.js";
 import { decodeImageConfig } from "#src/format/oci/image-config.js";
 import { decodeManifest } from "#src/format/oci/manifest.js";
 import { openLayoutSource } from "#src/layout/layout-source.js";
@@ -48,6 +50,22 @@ describe("openLayoutSource()", () => {
       await assert.rejects(resolved(), { code: "ERR_IMAGE_NOT_FOUND" });
       await writeImage(place, "", bare);
       assert.equal(await resolved(), bare.manifest.descriptor.digest);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
+  it("refuses a pipe in the place of a blob instead of waiting for a writer", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "layout-"));
+    try {
+      const image = madeImage([1], AMD64);
+      await writeImage({ target: (tag) => new LayoutTarget(directory, { tag }) }, "v1", image);
+      const { descriptor } = image.config;
+      const path = join(directory, "blobs", "sha256", digestHex(descriptor.digest));
+      await rm(path);
+      execFileSync("mkfifo", [path]);
+      await using source = openLayoutSource(directory);
+      await assert.rejects(source.readDocument(descriptor, { signal }), { code: "ERR_IMAGE_INVALID" });
     } finally {
       await rm(directory, { recursive: true });
     }

@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { gzipSync } from "node:zlib";
+import fc from "fast-check";
+import { isCoded } from "#src/base/errors.js";
 import { openStoredFile, readStored } from "#src/layout/stored-file.js";
 import { decodeTarHeader, encodeTarHeader } from "#src/layout/tar-header.js";
 import { TarIndex } from "#src/layout/tar-index.js";
@@ -114,6 +116,41 @@ describe("TarIndex", () => {
     const header = withType(encodeTarHeader("long", "0", 2 ** 20), "L");
     const archive = Buffer.concat([header, Buffer.alloc(2 ** 20)]);
     await assert.rejects(indexOf(archive), { code: "ERR_LIMIT_EXCEEDED" });
+  });
+
+  it("gives an index or a coded error for any damage to the headers", async () => {
+    const long = withType(encodeTarHeader("long", "0", 6), "L");
+    const pax = withType(encodeTarHeader("pax", "0", 12), "x");
+    const padded = (text: string): Buffer =>
+      Buffer.concat([Buffer.from(text), Buffer.alloc(512 - text.length)]);
+    const whole = Buffer.concat([
+      long,
+      padded("name-1"),
+      member("a", "x"),
+      pax,
+      padded("12 path=abc\n"),
+      member("b", "y"),
+    ]);
+    assert.equal((await indexOf(whole)).find("name-1")?.size, 1);
+    assert.equal((await indexOf(whole)).find("abc")?.size, 1);
+    const damage = fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(damage, fc.boolean(), async (changes, isResealed) => {
+        const altered: Uint8Array = Buffer.from(whole);
+        for (const [offset, byte] of changes) altered[offset] = byte;
+        // With its checksum made right again the damage reaches the fields behind it.
+        if (isResealed) {
+          for (let offset = 0; offset < altered.length; offset += 1024) {
+            const header = altered.subarray(offset, offset + 512);
+            altered.set(withType(header, String.fromCharCode(header[156] ?? 0)), offset);
+          }
+        }
+        await indexOf(altered).catch((error: unknown) => {
+          if (!isCoded(error)) throw error;
+        });
+      }),
+      { numRuns: 150 },
+    );
   });
 
   it("reads and writes sizes over 8 GiB as GNU tar does", () => {

@@ -44,6 +44,8 @@ export interface GoldenBootstrap {
   readonly name: string;
   readonly bytes: Uint8Array;
   readonly blobFolders: readonly string[];
+  /** The archive it came in, when it came in one. */
+  readonly archive?: Uint8Array;
 }
 
 /** Every bootstrap under fixtures/golden. */
@@ -65,7 +67,7 @@ export function listGoldenBootstraps(): GoldenBootstrap[] {
       const folder = join(layout, "blobs", "sha256");
       const archive = gunzipSync(readFixture("golden", folder, last.digest.slice(7)));
       const bytes = tarFile(archive, "image/image.boot");
-      if (bytes !== undefined) found.push({ name: layout, bytes, blobFolders: [folder] });
+      if (bytes !== undefined) found.push({ name: layout, bytes, blobFolders: [folder], archive });
     }
   }
   found.push({
@@ -117,7 +119,7 @@ function manifestsOf(layout: string): Manifest[] {
 }
 
 /** A file of a plain tar archive. */
-function tarFile(archive: Uint8Array, wanted: string): Uint8Array | undefined {
+export function tarFile(archive: Uint8Array, wanted: string): Uint8Array | undefined {
   const text = new TextDecoder("latin1");
   for (let offset = 0; offset + 512 <= archive.length; ) {
     const name = text.decode(archive.subarray(offset, offset + 100)).replace(/\0.*$/s, "");

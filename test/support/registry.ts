@@ -9,6 +9,8 @@ export interface Faults {
   dropTimes: number;
   /** Statuses for the next requests, one each; those under `/token` and of the ping are spared. */
   failNext: number[];
+  /** Statuses for the next uploads, after their bytes came. */
+  failUploads: number[];
   /** Retry-After of those answers. */
   retryAfter?: string | undefined;
   /** Flips a bit in the middle of every blob it sends. */
@@ -40,6 +42,7 @@ export interface SeenRequest {
 const NO_FAULTS: Faults = {
   dropTimes: 0,
   failNext: [],
+  failUploads: [],
   wrongBytes: false,
   ignoreRange: false,
   redirectQuery: "?signature=s3cr3t",
@@ -50,7 +53,7 @@ const NO_FAULTS: Faults = {
 
 /** A small OCI registry in memory, on a loopback port. */
 export class TestRegistry implements AsyncDisposable {
-  readonly faults: Faults = { ...NO_FAULTS, failNext: [] };
+  readonly faults: Faults = { ...NO_FAULTS, failNext: [], failUploads: [] };
   readonly requests: SeenRequest[] = [];
   /** Bytes sent of each blob, by digest. */
   readonly bytesSent = new Map<string, number>();
@@ -87,7 +90,7 @@ export class TestRegistry implements AsyncDisposable {
   /** Forgets faults and requests. */
   reset(): void {
     Object.assign(this.faults, { dropAfter: undefined, retryAfter: undefined, redirectTo: undefined });
-    Object.assign(this.faults, { claimDigest: undefined }, NO_FAULTS, { failNext: [] });
+    Object.assign(this.faults, { claimDigest: undefined }, NO_FAULTS, { failNext: [], failUploads: [] });
     this.requests.length = 0;
     this.scopes.length = 0;
     this.bytesSent.clear();
@@ -180,6 +183,8 @@ export class TestRegistry implements AsyncDisposable {
     }
     const bytes = await bodyOf(request);
     const digest = url.searchParams.get("digest");
+    const failure = this.faults.failUploads.shift();
+    if (failure !== undefined) return reply(failure);
     if (url.searchParams.get("state") !== "s3cr3t" || digest !== sha256Of(bytes)) {
       return reply(400, {}, '{"errors":[{"code":"DIGEST_INVALID"}]}');
     }
