@@ -216,6 +216,47 @@ describe("convertImage()", () => {
     assert.equal(sent.length, 2);
   });
 
+  it("writes nothing again that the registry has", async () => {
+    await using directory = await temporaryDirectory();
+    await using registry = await TestRegistry.start();
+    await using http = new HttpClient();
+    const reference = { registry: registry.host, repository: "some/app", tag: "nydus" };
+    const run = () =>
+      convert(
+        openFixtureSource(),
+        new RegistryTarget({ http, credentials: ANONYMOUS }, reference),
+        directory.path,
+      );
+    const first = await run();
+    registry.requests.length = 0;
+    assert.equal((await run()).digest, first.digest);
+    const writes = registry.requests.filter(({ method }) => method !== "GET" && method !== "HEAD");
+    assert.deepEqual(
+      writes.map(({ method, path }) => [method, path]),
+      [["PUT", "/v2/some/app/manifests/nydus"]],
+    );
+  });
+
+  it("keeps the manifest it had when a blob cannot be written", async () => {
+    await using directory = await temporaryDirectory();
+    await using registry = await TestRegistry.start();
+    await using http = new HttpClient();
+    const reference = { registry: registry.host, repository: "some/app", tag: "nydus" };
+    const target = () => new RegistryTarget({ http, credentials: ANONYMOUS }, reference);
+    await convert(openFixtureSource(), target(), directory.path);
+    const before = registry.requests.length;
+    registry.faults.failNext = [403, 403, 403, 403, 403, 403];
+    await assert.rejects(convert(openFixtureSource(), target(), directory.path, { compressor: "none" }), {
+      code: "ERR_REGISTRY_DENIED",
+    });
+    const later = registry.requests.slice(before);
+    assert.equal(
+      later.some(({ path }) => path.includes("/manifests/")),
+      false,
+    );
+    assert.deepEqual(await readdir(directory.path), []);
+  });
+
   it("goes from registry to registry", { skip: NO_DOCKER_REGISTRY }, async () => {
     await using directory = await temporaryDirectory();
     await using registry = await DockerRegistry.start();
