@@ -97,6 +97,23 @@ describe("convertImage()", () => {
     });
   }
 
+  it("takes entries without parents and layers without files", async () => {
+    await using directory = await temporaryDirectory();
+    const source = join(directory.path, "source");
+    const empty = plainLayer(Buffer.alloc(1024));
+    await writeSourceImage(new LayoutTarget(source, { tag: "a" }), {
+      layers: [empty, ...[1, 2, 3, 4].map((number) => plainLayer(layer(number))), empty],
+    });
+    const target = new LayoutTarget(join(directory.path, "out"), { tag: "nydus" });
+    await convert(openLayoutSource(source, "a"), target, directory.path);
+    const { manifest, bootstrap } = await readConverted(openConverted(directory.path));
+    const rows = await digestedRows(bootstrap, join(directory.path, "out", "blobs", "sha256"));
+    const golden = readJsonLines("golden", "made", "layers-1-4.jsonl");
+    assert.deepEqual(comparable(rows, golden), comparable(golden, golden));
+    assert.equal(manifest.layers.length, 7);
+    assert.equal(manifest.layers[0]?.digest, manifest.layers[5]?.digest);
+  });
+
   it("gives the same digest however many layers are converted at once", async () => {
     await using directory = await temporaryDirectory();
     const digests = new Set<string>();
