@@ -1,14 +1,5 @@
 #!/usr/bin/env node
-import { addConvertCommand } from "./convert/convert-command.ts";
-import { EnvironmentCommand, runProgram } from "./program.ts";
-import { VERSION } from "./version.ts";
+import { createConvertProgram } from "./convert/convert-program.ts";
+import { runProgram } from "./program.ts";
 
-const program = new EnvironmentCommand("nydus-convert")
-  .description("Convert container images to Nydus images that run before they are downloaded")
-  .version(VERSION)
-  .usage("[options] <source> <target>")
-  // Options behind a subcommand's name are the subcommand's.
-  .enablePositionalOptions();
-addConvertCommand(program);
-
-await runProgram(program, process.argv.slice(2));
+await runProgram(createConvertProgram(), process.argv.slice(2));

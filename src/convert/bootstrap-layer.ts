@@ -49,10 +49,9 @@ export async function writeBootstrapLayer(
   const gzip = createGzip({ level: 6 });
   throwIfAborted(signal);
   const file = createWriteStream(path, { flags: "wx", mode: 0o600 });
-  for (const stream of [tar, uncompressed.stream, gzip, compressed.stream, file]) {
-    // The pipeline reports the first error; those of streams that it then destroys are nobody's news.
-    stream.on("error", () => {});
-  }
+  // The pipeline reports the first error; those of streams that it then destroys are nobody's news.
+  for (const stream of [uncompressed.stream, gzip, compressed.stream, file]) stream.on("error", () => {});
+  tar.on("error", () => {});
   try {
     await Promise.all([
       pipeline(tar, uncompressed.stream, gzip, compressed.stream, file, { signal }),

@@ -82,6 +82,14 @@ export async function convertImage(
     images.push(image);
     if (convert.verify) onEvent({ type: "verified", blobs: layers.length, paths: image.report.paths });
   }
+  if (input.kind === "directory" && input.readXattrs === undefined) {
+    onEvent({
+      type: "left-out",
+      layer: 0,
+      path: ".",
+      what: "extended attributes, which cannot be read here",
+    });
+  }
   const published = performance.now();
   throwIfAborted(signal);
   const index = indexType === undefined ? undefined : indexOf(plans, images, indexType);

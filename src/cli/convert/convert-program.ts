@@ -1,0 +1,16 @@
+import { EnvironmentCommand } from "../program.ts";
+import { VERSION } from "../version.ts";
+import { addConvertCommand } from "./convert-command.ts";
+
+/** The program `nydus-convert` with all its commands. */
+export function createConvertProgram(): EnvironmentCommand {
+  const program = new EnvironmentCommand("nydus-convert");
+  program
+    .description("Convert container images to Nydus images that run before they are downloaded")
+    .version(VERSION)
+    .usage("[options] <source> <target>")
+    // Options behind a subcommand's name are the subcommand's.
+    .enablePositionalOptions();
+  addConvertCommand(program);
+  return program;
+}

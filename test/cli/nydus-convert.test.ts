@@ -1,0 +1,213 @@
+import assert from "node:assert/strict";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { VERSION } from "#src/cli/version.js";
+import { openLayoutSource } from "#src/layout/layout-source.js";
+import { readConverted } from "../support/converted-image.ts";
+import { fixturePath, ROOT } from "../support/fixtures.ts";
+import { runCommand } from "../support/run-command.ts";
+import { temporaryDirectory } from "../support/temporary-directory.ts";
+
+const SOURCE = `oci:${fixturePath("golden", "nydusify", "source")}:v1`;
+const NYDUS = `oci:${fixturePath("golden", "nydusify", "native")}:native`;
+
+const convert = (args: readonly string[], options?: Parameters<typeof runCommand>[2]) =>
+  runCommand("nydus-convert", args, options);
+
+describe("nydus-convert", () => {
+  it("prints the digest of the new image and nothing else on stdout", async () => {
+    await using directory = await temporaryDirectory();
+    const { status, stdout, stderr } = await convert([
+      SOURCE,
+      `oci:${directory.path}/out:x`,
+      "--work-dir",
+      directory.path,
+    ]);
+    const top = await openLayoutSource(join(directory.path, "out"), "x").resolve({
+      signal: AbortSignal.timeout(5000),
+    });
+    assert.deepEqual(
+      { status, stdout, stderr },
+      { status: 0, stdout: `${top.descriptor.digest}\n`, stderr: "" },
+    );
+    assert.deepEqual(await readdir(directory.path), ["out"]);
+  });
+
+  it("writes a report with the fields of nydusify's metrics", async () => {
+    await using directory = await temporaryDirectory();
+    const path = join(directory.path, "report.json");
+    const { stdout } = await convert([SOURCE, `oci:${directory.path}/out:x`, "--report", path]);
+    const report = JSON.parse(await readFile(path, "utf8"));
+    assert.equal(`${report.digest}\n`, stdout);
+    const names = [
+      "SourceImageSize",
+      "TargetImageSize",
+      "SourcePullElapsed",
+      "ConversionElapsed",
+      "TargetPushElapsed",
+    ];
+    for (const name of names) assert.ok(Number.isSafeInteger(report[name]) && report[name] > 0, name);
+  });
+
+  it("prints JSON lines that end with the result", async () => {
+    await using directory = await temporaryDirectory();
+    const { status, stdout } = await convert([SOURCE, `oci:${directory.path}/out:x`, "--json"]);
+    const lines = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    assert.equal(status, 0);
+    assert.ok(lines.every(({ type }) => typeof type === "string"));
+    assert.equal(lines.at(-1).type, "result");
+  });
+
+  it("puts the prefetch paths of flags and file into the bootstrap", async () => {
+    await using directory = await temporaryDirectory();
+    const args = [SOURCE, `oci:${directory.path}/out:x`, "--prefetch", "/bin/sh", "--prefetch-file", "-"];
+    assert.equal((await convert(args, { input: "/etc\n\n" })).status, 0);
+    const { bootstrap } = await readConverted(openLayoutSource(join(directory.path, "out"), "x"));
+    assert.deepEqual(bootstrap.prefetch, ["/bin/sh", "/etc"]);
+  });
+
+  it("converts a directory", async () => {
+    await using directory = await temporaryDirectory();
+    await writeFile(join(directory.path, "hello"), "hello\n");
+    await using target = await temporaryDirectory();
+    const { status } = await convert([`dir:${directory.path}`, `oci-archive:${target.path}/out.tar:x`]);
+    assert.equal(status, 0);
+    assert.deepEqual(await readdir(target.path), ["out.tar"]);
+  });
+
+  it("takes every option from the environment too, but a flag wins", async () => {
+    await using directory = await temporaryDirectory();
+    const environment = { NYDUS_COMPRESSOR: "lz4_block", NYDUS_CHUNK_SIZE: "4KiB", NYDUS_JSON: "0" };
+    const args = [SOURCE, `oci:${directory.path}/out:x`, "--chunk-size", "64KiB"];
+    assert.match((await convert(args, { environment })).stdout, /^sha256:/);
+    const { bootstrap } = await readConverted(openLayoutSource(join(directory.path, "out"), "x"));
+    assert.deepEqual([bootstrap.compressor, bootstrap.chunkSize], ["lz4_block", 65536]);
+  });
+
+  it("has the version of the package", async () => {
+    const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
+    assert.equal(VERSION, version);
+    assert.equal((await convert(["--version"])).stdout, `${version}\n`);
+  });
+
+  it("ends its help with examples and exit statuses", async () => {
+    const { status, stdout } = await convert(["--help"]);
+    assert.equal(status, 0);
+    assert.match(stdout, /\nExamples:\n.+\nExit status:\n {2}0 .+ 130 [^\n]*\n\n?$/s);
+  });
+
+  const target = "oci:/nonexistent/out:x";
+  const wrong: Readonly<Record<string, { args: readonly string[]; status: number; code: string }>> = {
+    "no target": { args: [SOURCE], status: 2, code: "ERR_OPTION_INVALID" },
+    "an unknown option": { args: [SOURCE, target, "--no-such"], status: 2, code: "ERR_OPTION_INVALID" },
+    "an option of a later release": {
+      args: [SOURCE, target, "--oci-ref"],
+      status: 2,
+      code: "ERR_OPTION_INVALID",
+    },
+    "an unknown compressor": {
+      args: [SOURCE, target, "--compressor", "gzip"],
+      status: 2,
+      code: "ERR_OPTION_INVALID",
+    },
+    "a chunk size that is no power of two": {
+      args: [SOURCE, target, "--chunk-size", "5000"],
+      status: 2,
+      code: "ERR_OPTION_INVALID",
+    },
+    "a chunk size that is no size": {
+      args: [SOURCE, target, "--chunk-size", "big"],
+      status: 2,
+      code: "ERR_OPTION_INVALID",
+    },
+    "jobs that are no number": {
+      args: [SOURCE, target, "--jobs", "many"],
+      status: 2,
+      code: "ERR_OPTION_INVALID",
+    },
+    "a user name without a password": {
+      args: [SOURCE, target, "--username", "me"],
+      status: 2,
+      code: "ERR_OPTION_INVALID",
+    },
+    "a relative prefetch path": {
+      args: [SOURCE, target, "--prefetch", "bin"],
+      status: 2,
+      code: "ERR_OPTION_INVALID",
+    },
+    "a target that cannot be written to": {
+      args: [SOURCE, "dir:/tmp/x"],
+      status: 2,
+      code: "ERR_OPTION_INVALID",
+    },
+    "a source that is a Nydus image": { args: [NYDUS, target], status: 2, code: "ERR_OPTION_INVALID" },
+    "a source that is not there": {
+      args: ["oci:/nonexistent/image", target],
+      status: 5,
+      code: "ERR_IMAGE_NOT_FOUND",
+    },
+    "a tag that is not there": { args: [`${SOURCE}2`, target], status: 5, code: "ERR_IMAGE_NOT_FOUND" },
+    "a platform that is not there": {
+      args: [SOURCE, target, "--platform", "linux/s390x"],
+      status: 5,
+      code: "ERR_IMAGE_NOT_FOUND",
+    },
+    "a directory that is not there": {
+      args: ["dir:/nonexistent/dir", target],
+      status: 5,
+      code: "ERR_PATH_NOT_FOUND",
+    },
+    "a registry that does not answer": {
+      args: ["127.0.0.1:1/app", target],
+      status: 5,
+      code: "ERR_SOURCE_UNAVAILABLE",
+    },
+    "a work directory that is not there": {
+      args: [SOURCE, target, "--work-dir", "/nonexistent"],
+      status: 5,
+      code: "ERR_TARGET_IO",
+    },
+  };
+  for (const [what, { args, status, code }] of Object.entries(wrong)) {
+    it(`says in one line what is wrong with ${what}`, async () => {
+      const text = await convert(args);
+      assert.deepEqual({ status: text.status, stdout: text.stdout }, { status, stdout: "" });
+      assert.match(text.stderr, new RegExp(`^nydus-convert: [^\\n]+ \\[${code}\\]\\n$`));
+    });
+  }
+
+  it("says what is wrong as an object with --json", async () => {
+    const { status, stderr } = await convert([SOURCE, target, "--json", "--jobs", "0"]);
+    const { message, ...error } = JSON.parse(stderr);
+    assert.equal(status, 2);
+    assert.deepEqual(error, { type: "error", code: "ERR_OPTION_INVALID", exit: 2 });
+    assert.match(message, /^jobs /);
+  });
+
+  it("ends with 130 when it is interrupted, and removes its work directory", async () => {
+    await using directory = await temporaryDirectory();
+    await using work = await temporaryDirectory();
+    for (let number = 0; number < 20; number++) {
+      await writeFile(
+        join(directory.path, `file-${number}`),
+        Buffer.alloc(2_000_000, `${number} some text `),
+      );
+    }
+    const args = [`dir:${directory.path}`, `oci:${work.path}/out:x`, "--work-dir", work.path, "--json"];
+    let isSent = false;
+    const { status, stderr } = await convert([...args, "--chunk-size", "4KiB", "--compression-level", "15"], {
+      onOutput: (text, kill) => {
+        if (isSent || !text.includes("layer-started")) return;
+        isSent = true;
+        kill("SIGINT");
+      },
+    });
+    assert.equal(status, 130);
+    assert.equal(JSON.parse(stderr.trim().split("\n").at(-1) ?? "").code, "ERR_ABORTED");
+    assert.deepEqual(await readdir(work.path), []);
+  });
+});
