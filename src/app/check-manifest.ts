@@ -19,7 +19,8 @@ export function manifestFaults(
   const { layers } = manifest;
   for (const [index, layer] of layers.entries()) {
     if (layer === bootstrapLayer) continue;
-    if (isNydusBootstrapLayer(layer)) faults.push(`layer ${index} is marked as bootstrap but is not the last`);
+    if (isNydusBootstrapLayer(layer))
+      faults.push(`layer ${index} is marked as bootstrap but is not the last`);
     if (layer.mediaType !== NYDUS_BLOB || !isNydusBlobLayer(layer)) {
       faults.push(`layer ${index} is of type ${JSON.stringify(layer.mediaType)}, not a marked Nydus blob`);
     }

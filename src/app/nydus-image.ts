@@ -7,6 +7,7 @@ import type { Blob, Chunk } from "../image/chunk.ts";
 import { chunkTableOfV5 } from "../image/chunk-table-v5.ts";
 import type { BlobSource, ReadOptions } from "../store/blob-source.ts";
 import type { CacheableBlob } from "../store/chunk-cache.ts";
+import type { ImageSource } from "../store/image-source.ts";
 import { checkSupported, chunkTableOfMeta, isCompleteMeta, readBlobMeta } from "./blob-meta.ts";
 import type { NydusManifest } from "./select-nydus-manifest.ts";
 
@@ -23,6 +24,7 @@ export interface NydusImageParts {
   readonly source: BlobSource;
   readonly metaFiles: ReadonlyMap<string, Uint8Array>;
   readonly selected: NydusManifest | undefined;
+  readonly imageSource: ImageSource | undefined;
   readonly resources: AsyncDisposable | undefined;
 }
 
@@ -44,6 +46,8 @@ export class NydusImage implements AsyncDisposable {
   readonly metaFiles: ReadonlyMap<string, Uint8Array>;
   /** Absent for an image that is a bootstrap file with directories of blobs. */
   readonly selected: NydusManifest | undefined;
+  /** Where manifest and configuration are; absent as {@link NydusImage.selected} is. */
+  readonly imageSource: ImageSource | undefined;
   readonly #resources: AsyncDisposable | undefined;
   readonly #blobs: (Promise<CacheableBlob> | undefined)[] = [];
   #chunks: readonly (readonly Chunk[])[] | undefined;
@@ -55,6 +59,7 @@ export class NydusImage implements AsyncDisposable {
     this.source = parts.source;
     this.metaFiles = parts.metaFiles;
     this.selected = parts.selected;
+    this.imageSource = parts.imageSource;
     this.#resources = parts.resources;
   }
 

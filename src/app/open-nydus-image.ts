@@ -104,13 +104,17 @@ async function locateInSource(
     source: source.blobs,
     metaFiles,
     selected,
+    imageSource: source,
     resources: undefined,
   };
 }
 
 async function locateFile({ bootstrap, blobDirs, blobId }: BootstrapFile): Promise<LocatedImage> {
   if (blobId !== undefined && !isBlobId(blobId)) {
-    throw new CodedError("ERR_OPTION_INVALID", `blob id must be 64 hex digits, got ${JSON.stringify(blobId)}`);
+    throw new CodedError(
+      "ERR_OPTION_INVALID",
+      `blob id must be 64 hex digits, got ${JSON.stringify(blobId)}`,
+    );
   }
   const ownName = basename(bootstrap).replace(/\..*$/s, "");
   const directories = new BlobDirectories(blobDirs);
@@ -121,6 +125,7 @@ async function locateFile({ bootstrap, blobDirs, blobId }: BootstrapFile): Promi
     source: directories,
     metaFiles: new Map(),
     selected: undefined,
+    imageSource: undefined,
     resources: directories,
   };
 }

@@ -1,6 +1,8 @@
 import { EnvironmentCommand } from "../program.ts";
 import { VERSION } from "../version.ts";
+import { addCheckCommand } from "./check-command.ts";
 import { addConvertCommand } from "./convert-command.ts";
+import { addLsCommand } from "./ls-command.ts";
 
 /** The program `nydus-convert` with all its commands. */
 export function createConvertProgram(): EnvironmentCommand {
@@ -12,5 +14,7 @@ export function createConvertProgram(): EnvironmentCommand {
     // Options behind a subcommand's name are the subcommand's.
     .enablePositionalOptions();
   addConvertCommand(program);
+  addCheckCommand(program);
+  addLsCommand(program);
   return program;
 }

@@ -1,0 +1,29 @@
+import { once } from "node:events";
+
+/** Lines written at once. */
+const BATCH = 512;
+
+/** Writes lines to standard output, no faster than they are read. */
+export async function writeLines(lines: Iterable<string>): Promise<void> {
+  let batch: string[] = [];
+  const flush = async (): Promise<void> => {
+    const text = batch.map((line) => `${line}\n`).join("");
+    batch = [];
+    if (text !== "" && !process.stdout.write(text) && process.stdout.writable) {
+      await Promise.race([once(process.stdout, "drain"), once(process.stdout, "close")]);
+    }
+  };
+  for (const line of lines) {
+    batch.push(line);
+    if (batch.length >= BATCH) await flush();
+  }
+  await flush();
+}
+
+/** Text from an image for a terminal: what would move the cursor is written as an escape. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\\]/g, (character) =>
+    character === "\\" ? "\\\\" : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+}
