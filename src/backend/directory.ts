@@ -1,9 +1,9 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
+import { throwIfAborted } from "../base/abort.ts";
 import { isBlobId } from "../base/digest.ts";
 import { CodedError, isCoded } from "../base/errors.ts";
-import { throwIfAborted } from "../store/abort.ts";
 import type { BlobSource, ReadOptions } from "../store/blob-source.ts";
 
 /**

@@ -88,7 +88,9 @@ export function readBootstrapHeader(bytes: Uint8Array, options: HeaderOptions = 
 
 function checkSuperblock(superblock: Superblock, size: number, options: HeaderOptions): void {
   const { blockBits } = superblock;
-  expect("magic", superblock.magic, EROFS_MAGIC);
+  if (superblock.magic !== EROFS_MAGIC) {
+    throw corrupt(`magic 0x${superblock.magic.toString(16)}, expected 0x${EROFS_MAGIC.toString(16)}`);
+  }
   expect("checksum", superblock.checksum, 0);
   if ((superblock.featureCompat & COMPAT_RAFS_V6) === 0) {
     throw unsupported("plain EROFS image, not RAFS v6");

@@ -14,6 +14,8 @@ export const BOOTSTRAP_LIMITS = {
   targetLength: 4095,
   /** Directories below each other. */
   depth: 4096,
+  /** Bytes of the paths of all names together: without it, many names deep down cost more than the image has bytes. */
+  pathBytes: 2 ** 30,
   /** Bytes of all prefetch paths together: a deep tree makes each of them long. */
   prefetchPathBytes: 2 ** 24,
   /** Sizes the blob table may state: 2^40 stored and 2^44 decoded bytes. */

@@ -36,6 +36,10 @@ export function checkBlobRow(
   } else if (!isBlobId(blob.id)) {
     findings.add("blob-id-invalid", where, `id ${JSON.stringify(blob.id)} is not 64 hex digits`);
   }
+  // nydusd then takes the id from the name of the bootstrap's file, whatever the row says.
+  if (blob.id !== PLACEHOLDER_BLOB_ID && has(BLOB_FEATURES.INLINED_FS_META)) {
+    findings.add("blob-marked-inlined", where, "has an id, but is marked as holding this bootstrap");
+  }
   if (blob.index !== index) findings.add("blob-index-mismatch", where, `says it is blob ${blob.index}`);
   if (blob.chunkSize !== extended.chunkSize && !has(BLOB_FEATURES.EXTERNAL)) {
     const found = `chunk size ${blob.chunkSize}`;

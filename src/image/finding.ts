@@ -43,6 +43,7 @@ export const FINDINGS = {
   "device-mapping-overlap": "warning",
   "blob-id-invalid": "error",
   "blob-id-placeholder": "warning",
+  "blob-marked-inlined": "error",
   "blob-index-mismatch": "error",
   "blob-chunk-size-mismatch": "error",
   "blob-chunk-count-invalid": "error",
@@ -150,11 +151,6 @@ export class FindingList {
     const over = `over ${MAX_FINDINGS} findings, the others are left out`;
     const last = "too-many-findings";
     this.#findings.push({ code: last, severity: FINDINGS[last], where: "image", message: over });
-  }
-
-  /** True when one of the findings so far has that severity. */
-  has(severity: Severity): boolean {
-    return this.#findings.some((finding) => finding.severity === severity);
   }
 
   toArray(): Finding[] {

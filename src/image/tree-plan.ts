@@ -92,6 +92,7 @@ class Planner {
   readonly #names: PlannedInode[] = [];
   readonly #directories: PlannedDirectory[] = [];
   readonly #pending: PendingDirectory[] = [];
+  #pathBytes = 0;
 
   constructor(chunkSize: number) {
     this.#chunkSize = chunkSize;
@@ -130,12 +131,17 @@ class Planner {
       }
       const path = prefix + name;
       checkName(name, path);
+      this.#pathBytes += path.length;
       const target = this.#meet(child, path);
       if (child.type === "dir")
         inner.push({ directory: child, self: target, parent: self, depth: depth + 1 });
       names.push({ name, target });
     }
     self.nlink = 2 + inner.length;
+    const { pathBytes } = BOOTSTRAP_LIMITS;
+    if (this.#pathBytes > pathBytes) {
+      throw new CodedError("ERR_LIMIT_EXCEEDED", `a tree whose paths are over ${pathBytes} bytes together`);
+    }
     if (inner.length > 0 && depth >= BOOTSTRAP_LIMITS.depth) {
       throw new CodedError(
         "ERR_LIMIT_EXCEEDED",

@@ -35,6 +35,7 @@ export class TreeReader {
   readonly #names = new Map<Inode, number>();
   readonly #pending: PendingDirectory[] = [];
   #unclaimedBytes: number;
+  #pathBytes = 0;
 
   /**
    * @param size Bytes of the image.
@@ -94,6 +95,10 @@ export class TreeReader {
       if (name === "." || name === "..") continue;
       if (name.length > BOOTSTRAP_LIMITS.nameLength || name.includes("/") || name.includes("\0")) {
         throw corruptInode(record.nid, `name ${JSON.stringify(name)}`);
+      }
+      this.#pathBytes += path.length + name.length;
+      if (this.#pathBytes > BOOTSTRAP_LIMITS.pathBytes) {
+        throw bootstrapError("ERR_LIMIT_EXCEEDED", `paths of over ${BOOTSTRAP_LIMITS.pathBytes} bytes`);
       }
       const known = this.#inodes.get(nid);
       if (known?.type === "dir") {

@@ -1,4 +1,4 @@
-import { throwIfAborted } from "./abort.ts";
+import { throwIfAborted } from "../base/abort.ts";
 import type { CacheableBlob } from "./chunk-cache.ts";
 import { ChunkCache, type ChunkCacheOptions } from "./chunk-cache.ts";
 import { runsWhere } from "./chunk-run.ts";

@@ -1,6 +1,6 @@
+import { throwIfAborted } from "../base/abort.ts";
 import { type CodedError, isCoded } from "../base/errors.ts";
 import { integerOption } from "../base/options.ts";
-import { throwIfAborted } from "./abort.ts";
 import type { BlobSource } from "./blob-source.ts";
 import type { ChunkedBlob, ChunkRun, ChunkSink, ChunkSource, FetchOptions } from "./chunk-source.ts";
 import { checkChunk, checkRun, corruptChunk, decodeChunk, missingChunk } from "./decode-chunk.ts";

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { abortedError } from "../base/abort.ts";
 import { ERRORS, isCoded } from "../base/errors.ts";
 import { integerOption } from "../base/options.ts";
-import { abortedError } from "./abort.ts";
 import { runsWhere } from "./chunk-run.ts";
 import type { ChunkSource } from "./chunk-source.ts";
 

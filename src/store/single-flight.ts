@@ -1,4 +1,4 @@
-import { abortedError, throwIfAborted } from "./abort.ts";
+import { abortedError, throwIfAborted } from "../base/abort.ts";
 import { runsWhere } from "./chunk-run.ts";
 import type {
   ChunkedBlob,

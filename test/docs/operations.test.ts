@@ -8,7 +8,10 @@ import { ROOT } from "../support/fixtures.ts";
 describe("docs/operations.md", () => {
   it("explains every error code with its exit status, and no other", () => {
     const text = readFileSync(join(ROOT, "docs/operations.md"), "utf8");
-    const documented = [...text.matchAll(/^\| (ERR_\w+) \| (\d+) \|/gm)].map((match) => [match[1], match[2]]);
+    const documented = [...text.matchAll(/^\|\s*(ERR_\w+)\s*\|\s*(\d+)\s*\|/gm)].map((match) => [
+      match[1],
+      match[2],
+    ]);
     const known = Object.entries(ERRORS).map(([code, row]) => [code, String(row.exit)]);
     assert.deepEqual(documented.sort(), known.sort());
   });

@@ -107,6 +107,30 @@ describe("BootstrapView", () => {
     }
   });
 
+  it("throws ERR_BOOTSTRAP_CORRUPT for a chunk that no blob has", () => {
+    const bytes = new Uint8Array(goldenBootstrap("made/merged").bytes);
+    const view = new BootstrapView(bytes);
+    const file = [...view.entries(view.inode(view.lookup(view.inode(view.rootNid), "bin") ?? 0))]
+      .map(({ nid }) => view.inode(nid))
+      .find((inode) => (inode.mode & 0o170000) === 0o100000 && inode.size > 0);
+    assert.ok(file !== undefined);
+    const array = Math.ceil(file.bodyOffset / 8) * 8;
+    // Device 0 is the bootstrap itself, 4 is one more than there are, and no blob has 2^24 - 1 chunks.
+    for (const [device, high] of [
+      [0, 0],
+      [4, 0],
+      [1, 0xff],
+    ] as const) {
+      bytes[array + 2] = device;
+      bytes[array + 3] = high;
+      assert.throws(
+        () => view.chunkIndex(file, 0),
+        (error) => isCoded(error, "ERR_BOOTSTRAP_CORRUPT"),
+      );
+    }
+    assert.throws(() => view.chunkIndex(file, view.chunkCount(file)), RangeError);
+  });
+
   it("reads compact inodes, their time being that of the build", () => {
     const root: Directory = {
       type: "dir",

@@ -24,6 +24,13 @@ function file(index: number): Inode {
   return { ...PLAIN, type: "file", size: 10, chunks: [buildChunk(0, index, 10)] };
 }
 
+/** `bottom` below `levels` directories. */
+function nestedWith(bottom: Directory, name: string, levels: number): Directory {
+  let directory = bottom;
+  for (let level = 0; level < levels; level++) directory = dir({ [name]: directory });
+  return directory;
+}
+
 /** A small image whose bytes can be changed in places found by path. */
 class Patient {
   readonly bytes: Uint8Array;
@@ -117,11 +124,7 @@ describe("TreeReader", () => {
   });
 
   it("reads as deep as the writer writes, and neither goes on", () => {
-    const nested = (levels: number): Directory => {
-      let directory = dir({});
-      for (let level = 0; level < levels; level++) directory = dir({ d: directory });
-      return directory;
-    };
+    const nested = (levels: number): Directory => nestedWith(dir({}), "d", levels);
     let directory = readBootstrap(new Patient(nested(BOOTSTRAP_LIMITS.depth)).bytes).root;
     let depth = 0;
     for (let next = directory.children.get("d"); next?.type === "dir"; next = directory.children.get("d")) {
@@ -131,6 +134,27 @@ describe("TreeReader", () => {
     assert.equal(depth, BOOTSTRAP_LIMITS.depth);
     assert.throws(
       () => new Patient(nested(BOOTSTRAP_LIMITS.depth + 1)),
+      (error) => isCoded(error, "ERR_LIMIT_EXCEEDED"),
+    );
+  });
+
+  it("refuses many names so deep down that their paths outgrow the image", () => {
+    const name = "d".repeat(255);
+    const levels = 2000;
+    const chain = nestedWith(dir({ x: dir({}) }), name, levels - 1);
+    const many = dir(Object.fromEntries(Array.from({ length: 1300 }, (_, index) => [`f${index}`, file(0)])));
+    assert.throws(
+      () => new Patient(dir({ chain: nestedWith(many, name, levels) })),
+      (error) => isCoded(error, "ERR_LIMIT_EXCEEDED"),
+    );
+
+    const patient = new Patient(dir({ chain, many }));
+    const deepest = `chain/${`${name}/`.repeat(levels - 1)}`;
+    const inner = patient.nid(`${deepest}x`);
+    patient.setNid(deepest, "x", patient.nid("many"));
+    patient.setNid("/", "many", inner);
+    assert.throws(
+      () => readBootstrap(patient.bytes),
       (error) => isCoded(error, "ERR_LIMIT_EXCEEDED"),
     );
   });

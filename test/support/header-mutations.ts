@@ -99,6 +99,11 @@ export const HEADER_MUTATIONS: readonly Mutation[] = [
       b.u32(b.blobTable + 84, 0x40000003);
     },
   },
+  {
+    what: "a mark of inlined metadata",
+    code: "blob-marked-inlined",
+    change: (b) => b.u32(b.blobTable + 84, 0x40000003),
+  },
   { what: "another index", code: "blob-index-mismatch", change: (b) => b.u32(b.blobTable + 64, 1) },
   { what: "other chunks", code: "blob-chunk-size-mismatch", change: (b) => b.u32(b.blobTable + 68, 4096) },
   { what: "0 chunks", code: "blob-chunk-count-invalid", change: (b) => b.u32(b.blobTable + 72, 0) },

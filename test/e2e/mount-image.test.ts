@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { isCoded } from "#src/base/errors.js";
+import { type ENGINES, type MountedImage, mountImage } from "#src/mount/mount.js";
+import { addon } from "#src/native/addon.js";
+import { requireFuseNative } from "#src/native/fuse-native.js";
+import { readJsonLines } from "../support/fixtures.ts";
+import { GoldenImage, listMounted, type MountedRow, shell, skipFuse } from "../support/mounted-image.ts";
+import { type GoldenRow, recordedTimes } from "../support/recorded-times.ts";
+
+const RUN = "v6-zstd-blake3";
+const skipErofs = skipFuse || reasonAgainstErofs();
+
+function reasonAgainstErofs(): string | false {
+  return addon() === undefined ? "EROFS needs the native addon" : false;
+}
+
+function reasonAgainstFuseNative(): string | false {
+  try {
+    requireFuseNative();
+    return false;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function expectedRows(): GoldenRow[] {
+  return recordedTimes(readJsonLines("golden", "made", RUN, "nydusd.jsonl"));
+}
+
+function comparable(rows: readonly MountedRow[]): { readonly path: string }[] {
+  return rows.map(({ ino: _ino, blocks: _blocks, bytes: _bytes, ...row }) => row);
+}
+
+function mount(image: GoldenImage, engine: (typeof ENGINES)[number]): Promise<MountedImage> {
+  const { bootstrap, blobs, mountpoint, cacheFolder: cacheDirectory } = image;
+  const onError = (error: unknown): void => {
+    image.errors.push(error);
+  };
+  const options = { bootstrap, blobs, mountpoint, cacheDirectory, engine, onError };
+  return mountImage(options, new AbortController().signal);
+}
+
+describe("mountImage()", { skip: skipFuse }, () => {
+  it("chooses fuse, and says why, while a blob is not complete", async () => {
+    await using image = await GoldenImage.open(RUN);
+    await using mounted = await mount(image, "auto");
+    assert.equal(mounted.engine, "fuse");
+    assert.match(mounted.reason, /not erofs: blob [0-9a-f]{64} is not complete|needs the native addon/);
+  });
+
+  it("shows the same by the erofs engine over a complete cache", { skip: skipErofs }, async (context) => {
+    await using image = await GoldenImage.open(RUN);
+    await image.fill();
+    await using mounted = await mount(image, "auto");
+    if (mounted.engine !== "erofs") return context.skip(mounted.reason);
+    assert.deepEqual(comparable(await listMounted(image.mountpoint)), expectedRows());
+    const { stdout } = await shell(`grep ' ${image.mountpoint} ' /proc/self/mountinfo`);
+    assert.match(stdout, / ro,nosuid,nodev,relatime - erofs /);
+  });
+
+  it("refuses engine erofs over an incomplete cache", { skip: skipErofs }, async () => {
+    await using image = await GoldenImage.open(RUN);
+    await assert.rejects(mount(image, "erofs"), { code: "ERR_MOUNT_FAILED", message: /not complete/ });
+  });
+
+  it("never gives the kernel a bootstrap that the check refuses", { skip: skipErofs }, async () => {
+    await using image = await GoldenImage.open(RUN);
+    await image.fill();
+    // The name offset of the first directory entry of the root.
+    image.bootstrap.fill(0xff, image.bootstrap.length - 4096);
+    const mounted = await mount(image, "auto").catch((error: unknown) => error);
+    if (isCoded(mounted)) return;
+    await using served = mounted as MountedImage;
+    assert.notEqual(served.engine, "erofs");
+  });
+
+  const skipNative = reasonAgainstFuseNative();
+  it("shows what libfuse 2 can carry by the fuse-native engine", { skip: skipNative }, async () => {
+    await using image = await GoldenImage.open(RUN);
+    await using mounted = await mount(image, "fuse-native");
+    assert.equal(mounted.engine, "fuse-native");
+    // The engine loses inode numbers, times before 1970 and below a millisecond, and names that are not UTF-8.
+    const listed = comparable(await listMounted(image.mountpoint));
+    const rows = new Map(listed.map((row) => [row.path, row]));
+    let compared = 0;
+    for (const row of expectedRows()) {
+      const shown = rows.get(row.path);
+      if (shown === undefined) {
+        assert.match(row.path, /[\x80-\xff]/);
+        continue;
+      }
+      compared++;
+      const lost = { mtimeNs: "", link: "", target: "" };
+      assert.deepEqual({ ...shown, ...lost }, { ...row, ...lost });
+    }
+    assert.ok(compared > 500);
+    assert.deepEqual(image.errors, []);
+  });
+
+  it("refuses a mountpoint that does not exist", async () => {
+    await using image = await GoldenImage.open(RUN);
+    const options = { ...image, blobs: image.blobs, cacheDirectory: image.cacheFolder };
+    await assert.rejects(
+      mountImage({ ...options, mountpoint: `${image.mountpoint}/no` }, new AbortController().signal),
+      { code: "ERR_PATH_NOT_FOUND" },
+    );
+  });
+});
