@@ -1,8 +1,9 @@
+import type { ByteString } from "../base/bytes.ts";
 import { digestHex } from "../base/digest.ts";
 import { encodeImageConfig } from "../format/oci/image-config.ts";
 import { encodeManifest } from "../format/oci/manifest.ts";
 import { writeBootstrap } from "../image/bootstrap-writer.ts";
-import { listTree } from "../image/tree.ts";
+import { type Directory, type Inode, listTree } from "../image/tree.ts";
 import type { StoredManifest } from "../store/image-source.ts";
 import { digestOf } from "../store/verified-stream.ts";
 import { type BlobMeta, openFile, writeBootstrapLayer } from "./bootstrap-layer.ts";
@@ -37,6 +38,8 @@ export interface AssembleOptions {
   readonly bootstrapPath: string;
   readonly sourceReference: string | undefined;
   readonly signal: AbortSignal;
+  /** Told of every prefetch path that leads nowhere. */
+  readonly onUnmatchedPrefetch: (path: ByteString) => void;
 }
 
 /**
@@ -52,6 +55,7 @@ export async function assembleImage(
   options: AssembleOptions,
 ): Promise<AssembledImage> {
   const image = mergeLayers(layers, options.convert);
+  for (const path of image.prefetch) if (!hasPath(image.root, path)) options.onUnmatchedPrefetch(path);
   const bootstrap = writeBootstrap(image).bytes;
   const readBacks = readBackBlobs(layers);
   if (readBacks !== undefined) verifyBootstrap("the merged bootstrap", bootstrap, image.root, readBacks);
@@ -106,6 +110,14 @@ export async function assembleImage(
     },
     size,
   };
+}
+
+function hasPath(root: Directory, path: ByteString): boolean {
+  let inode: Inode | undefined = root;
+  for (const name of path.split("/")) {
+    if (name !== "") inode = inode?.type === "dir" ? inode.children.get(name) : undefined;
+  }
+  return inode !== undefined;
 }
 
 function blobMetas(layers: readonly PooledLayer[]): BlobMeta[] {

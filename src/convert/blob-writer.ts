@@ -22,7 +22,7 @@ import { encodeTarTrailer } from "../format/blob/tar-trailer.ts";
 import { encodeToc, type TocRow } from "../format/blob/toc.ts";
 import { BLOB_FEATURES } from "../format/rafs/features.ts";
 import type { Blob } from "../image/chunk.ts";
-import { HashedFile } from "./hashed-file.ts";
+import { DigestedFile } from "./digested-file.ts";
 
 /** No bootstrap can hold the digest of the blob it lies in. */
 const UNKNOWN_ID = "0".repeat(64);
@@ -79,7 +79,7 @@ export interface BlobFile {
  * @see rafs-format 3.2, packings (d) and (h)
  */
 export class BlobWriter implements AsyncDisposable {
-  readonly #file: HashedFile;
+  readonly #file: DigestedFile;
   readonly #options: BlobOptions;
   readonly #chunks: PlacedChunk[] = [];
   readonly #digests: Uint8Array[] = [];
@@ -88,7 +88,7 @@ export class BlobWriter implements AsyncDisposable {
   #decodedEnd = 0;
   #duplicates = { count: 0, size: 0 };
 
-  private constructor(file: HashedFile, options: BlobOptions) {
+  private constructor(file: DigestedFile, options: BlobOptions) {
     this.#file = file;
     this.#options = options;
   }
@@ -99,7 +99,7 @@ export class BlobWriter implements AsyncDisposable {
    * @throws {CodedError} ERR_TARGET_IO.
    */
   static async create(path: string, options: BlobOptions): Promise<BlobWriter> {
-    return new BlobWriter(await HashedFile.create(path), options);
+    return new BlobWriter(await DigestedFile.create(path), options);
   }
 
   /**

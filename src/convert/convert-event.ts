@@ -30,6 +30,7 @@ export type ConvertEvent =
       readonly chunks: number;
     }
   | { readonly type: "left-out"; readonly layer: number; readonly path: string; readonly what: string }
+  | { readonly type: "prefetch-unmatched"; readonly path: string }
   | { readonly type: "platform-skipped"; readonly platform: string }
   | { readonly type: "verified"; readonly blobs: number; readonly paths: number }
   | {

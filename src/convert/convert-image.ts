@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
+import { textOf } from "../base/bytes.ts";
 import type { Platform } from "../format/oci/descriptor.ts";
 import { encodeManifest } from "../format/oci/manifest.ts";
 import { formatPlatform } from "../format/oci/platform.ts";
@@ -78,6 +79,7 @@ export async function convertImage(
       bootstrapPath: join(work.path, `bootstrap-${images.length}.tar.gz`),
       sourceReference: input.kind === "image" ? input.reference : undefined,
       signal,
+      onUnmatchedPrefetch: (path) => onEvent({ type: "prefetch-unmatched", path: textOf(path) }),
     });
     images.push(image);
     if (convert.verify) onEvent({ type: "verified", blobs: layers.length, paths: image.report.paths });

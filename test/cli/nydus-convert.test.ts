@@ -70,6 +70,20 @@ describe("nydus-convert", () => {
     assert.deepEqual(bootstrap.prefetch, ["/bin/sh", "/etc"]);
   });
 
+  it("warns of a prefetch path that is not in the image", async () => {
+    await using directory = await temporaryDirectory();
+    const { status, stderr } = await convert([
+      SOURCE,
+      `oci:${directory.path}/out:x`,
+      "--prefetch",
+      "/no/such",
+    ]);
+    assert.deepEqual(
+      { status, stderr },
+      { status: 0, stderr: "warning: prefetch path /no/such is not in the image\n" },
+    );
+  });
+
   it("converts a directory", async () => {
     await using directory = await temporaryDirectory();
     await writeFile(join(directory.path, "hello"), "hello\n");

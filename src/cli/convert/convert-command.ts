@@ -1,9 +1,16 @@
 import type { Command } from "commander";
 import { type ConvertEvent, type ConvertReport, runConvert } from "../../app/convert.ts";
+import { CodedError } from "../../base/errors.ts";
 import { formatSize } from "../../base/options.ts";
 import { type AccessFlags, accessOf, addAccessOptions, loginOf } from "../image-access-options.ts";
 import type { Output } from "../output.ts";
-import { finishCommand, integerArgument, repeatedArgument, sizeArgument } from "../program.ts";
+import {
+  type CommonOptions,
+  finishCommand,
+  integerArgument,
+  repeatedArgument,
+  sizeArgument,
+} from "../program.ts";
 
 interface ConvertFlags extends AccessFlags {
   readonly platform?: readonly string[];
@@ -55,6 +62,7 @@ export function addConvertCommand(program: Command): void {
   addAccessOptions(program);
   finishCommand<ConvertFlags>(program, HELP, async ({ signal, output }, operands, flags) => {
     const [source = "", target = ""] = operands;
+    checkStandardStreams(flags);
     const login = loginOf(flags);
     const report = await runConvert(
       {
@@ -106,6 +114,20 @@ const HELP = {
   ],
 } as const;
 
+function checkStandardStreams({
+  passwordStdin,
+  prefetchFile,
+  report,
+  json,
+}: ConvertFlags & CommonOptions): void {
+  if (passwordStdin === true && prefetchFile === "-") {
+    throw new CodedError("ERR_OPTION_INVALID", "password and prefetch file cannot both be standard input");
+  }
+  if (json === true && report === "-") {
+    throw new CodedError("ERR_OPTION_INVALID", "--json has the report in its last line already");
+  }
+}
+
 /** The fields that are not undefined. */
 function defined<Fields extends object>(
   fields: Fields,
@@ -119,7 +141,8 @@ function show(output: Output, event: ConvertEvent): void {
   // A line for every piece read would drown the rest.
   if (event.type !== "layer-progress") output.record(event.type, withoutType(event));
   const line = lineOf(event);
-  if (event.type === "left-out" || event.type === "platform-skipped") output.notice(line);
+  const isWarning = ["left-out", "prefetch-unmatched", "platform-skipped"].includes(event.type);
+  if (isWarning) output.notice(line);
   else if (event.type !== "layer-progress" || !process.stderr.isTTY) output.progress(line);
 }
 
@@ -139,6 +162,8 @@ function lineOf(event: ConvertEvent): string {
       return `layer ${event.layer}: ${formatSize(event.sourceSize)} became ${formatSize(event.size)} in ${event.chunks} chunks`;
     case "left-out":
       return `warning: layer ${event.layer}: ${event.path}: ${event.what}`;
+    case "prefetch-unmatched":
+      return `warning: prefetch path ${event.path} is not in the image`;
     case "platform-skipped":
       return `warning: ${event.platform} is left out: it cannot be converted`;
     case "verified":

@@ -5,10 +5,10 @@ import { CodedError } from "../base/errors.ts";
 const BUFFER_SIZE = 2 ** 20;
 
 /** A new file that is written from start to end, with the sha256 of everything written so far. */
-export class HashedFile implements AsyncDisposable {
+export class DigestedFile implements AsyncDisposable {
   readonly path: string;
   readonly #handle: FileHandle;
-  readonly #hash = createHash("sha256");
+  readonly #sha256 = createHash("sha256");
   readonly #buffer = new Uint8Array(BUFFER_SIZE);
   #filled = 0;
   #size = 0;
@@ -23,9 +23,9 @@ export class HashedFile implements AsyncDisposable {
    *
    * @throws {CodedError} ERR_TARGET_IO.
    */
-  static async create(path: string): Promise<HashedFile> {
+  static async create(path: string): Promise<DigestedFile> {
     try {
-      return new HashedFile(path, await open(path, "wx", 0o600));
+      return new DigestedFile(path, await open(path, "wx", 0o600));
     } catch (cause) {
       throw new CodedError("ERR_TARGET_IO", `cannot create ${path}`, { cause });
     }
@@ -38,7 +38,7 @@ export class HashedFile implements AsyncDisposable {
 
   /** sha256 of the bytes appended so far. */
   digest(): Uint8Array {
-    const digest = this.#hash.copy().digest();
+    const digest = this.#sha256.copy().digest();
     return new Uint8Array(digest.buffer, digest.byteOffset, digest.byteLength);
   }
 
@@ -48,7 +48,7 @@ export class HashedFile implements AsyncDisposable {
    * @throws {CodedError} ERR_TARGET_IO when they cannot be written.
    */
   async append(bytes: Uint8Array): Promise<void> {
-    this.#hash.update(bytes);
+    this.#sha256.update(bytes);
     this.#size += bytes.length;
     if (this.#filled + bytes.length > BUFFER_SIZE) await this.#flush();
     if (bytes.length >= BUFFER_SIZE) {
