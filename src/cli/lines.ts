@@ -27,3 +27,13 @@ export function printable(text: string): string {
     character === "\\" ? "\\\\" : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
   );
 }
+
+/** Writes pieces to standard output, no faster than they are read. */
+export async function writePieces(pieces: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const piece of pieces) {
+    if (!process.stdout.writable) return;
+    if (!process.stdout.write(piece)) {
+      await Promise.race([once(process.stdout, "drain"), once(process.stdout, "close")]);
+    }
+  }
+}

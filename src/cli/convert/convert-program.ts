@@ -3,6 +3,7 @@ import { VERSION } from "../version.ts";
 import { addCheckCommand } from "./check-command.ts";
 import { addConvertCommand } from "./convert-command.ts";
 import { addLsCommand } from "./ls-command.ts";
+import { addUnpackCommand } from "./unpack-command.ts";
 
 /** The program `nydus-convert` with all its commands. */
 export function createConvertProgram(): EnvironmentCommand {
@@ -16,5 +17,6 @@ export function createConvertProgram(): EnvironmentCommand {
   addConvertCommand(program);
   addCheckCommand(program);
   addLsCommand(program);
+  addUnpackCommand(program);
   return program;
 }
