@@ -1,12 +1,20 @@
 import type { Buffer } from "node:buffer";
 import { chmod, lchown, lutimes } from "node:fs/promises";
-import { bytesOf, type ByteString } from "../base/bytes.ts";
+import { type ByteString, bytesOf } from "../base/bytes.ts";
 import type { Inode } from "../image/tree.ts";
 import { addon } from "../native/addon.ts";
 import type { LossKind, UnpackLosses } from "./unpack-losses.ts";
 
 /** What a system says when a user may not, or a filesystem cannot. */
-const REFUSALS: readonly (string | undefined)[] = ["EPERM", "EACCES", "ENOTSUP", "EOPNOTSUPP", "EINVAL", "ENOSPC", "E2BIG"];
+const REFUSALS: readonly (string | undefined)[] = [
+  "EPERM",
+  "EACCES",
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "EINVAL",
+  "ENOSPC",
+  "E2BIG",
+];
 
 /**
  * Gives what was just made the owner, mode, extended attributes and time of its inode, in the order that

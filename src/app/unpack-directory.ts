@@ -1,9 +1,9 @@
 import { Buffer } from "node:buffer";
 import { constants } from "node:fs";
-import { lstat, mkdir, mkdtemp, open, readdir, rename, rm, symlink, link } from "node:fs/promises";
+import { link, lstat, mkdir, mkdtemp, open, readdir, rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
-import { bytesOf, type ByteString } from "../base/bytes.ts";
+import { type ByteString, bytesOf } from "../base/bytes.ts";
 import { CodedError, isCoded } from "../base/errors.ts";
 import { type Inode, listTree, type RegularFile, type TreeRow } from "../image/tree.ts";
 import { addon } from "../native/addon.ts";
@@ -39,7 +39,8 @@ export async function unpackDirectory(
     await writeNames(draft, names, reader, losses, options);
     // Children first: writing into a directory changes its time, and its mode may forbid it.
     for (const { path: name, inode } of names.toReversed()) {
-      if (inode.type === "dir") await onDisk(name, () => restoreAttributes(fullPath(draft, name), name, inode, losses));
+      if (inode.type === "dir")
+        await onDisk(name, () => restoreAttributes(fullPath(draft, name), name, inode, losses));
     }
     await onDisk(path, () => rename(draft, target));
   } catch (error) {
@@ -117,7 +118,8 @@ async function writeFile(
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   const file = await onDisk(path, () => open(full, flags, 0o600));
   try {
-    for await (const bytes of reader.readFile(inode, options)) await onDisk(path, () => file.writeFile(bytes));
+    for await (const bytes of reader.readFile(inode, options))
+      await onDisk(path, () => file.writeFile(bytes));
   } finally {
     await file.close();
   }

@@ -21,7 +21,9 @@ export class UnpackLosses {
   /** One line for people; absent when nothing was lost. */
   describe(): string | undefined {
     if (this.#counts.size === 0) return undefined;
-    const parts = [...this.#counts].map(([kind, count]) => `${kind} ${count} (first: ${this.#first.get(kind)})`);
+    const parts = [...this.#counts].map(
+      ([kind, count]) => `${kind} ${count} (first: ${this.#first.get(kind)})`,
+    );
     return `not restored: ${parts.join(", ")}`;
   }
 }

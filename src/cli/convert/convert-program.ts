@@ -2,7 +2,9 @@ import { EnvironmentCommand } from "../program.ts";
 import { VERSION } from "../version.ts";
 import { addCheckCommand } from "./check-command.ts";
 import { addConvertCommand } from "./convert-command.ts";
+import { addInspectCommand } from "./inspect-command.ts";
 import { addLsCommand } from "./ls-command.ts";
+import { addStatCommand } from "./stat-command.ts";
 import { addUnpackCommand } from "./unpack-command.ts";
 
 /** The program `nydus-convert` with all its commands. */
@@ -16,7 +18,9 @@ export function createConvertProgram(): EnvironmentCommand {
     .enablePositionalOptions();
   addConvertCommand(program);
   addCheckCommand(program);
+  addInspectCommand(program);
   addLsCommand(program);
+  addStatCommand(program);
   addUnpackCommand(program);
   return program;
 }
