@@ -45,7 +45,7 @@ export interface CheckSummary {
   readonly blobs: number;
   /** Chunks that were read and are what their digests say. */
   readonly verifiedChunks: number;
-  /** Chunks that were read but have no digest. */
+  /** Chunks that were read but that no digest proves. */
   readonly unverifiedChunks: number;
   /** Stored bytes of the blobs that were read. */
   readonly storedBytes: number;
@@ -85,7 +85,9 @@ function openOrFind(located: LocatedImage, findings: CheckFindings): NydusImage 
     if (isCoded(error, "ERR_FEATURE_UNSUPPORTED", "ERR_OPTION_INVALID")) throw error;
     failure = error;
   }
-  findings.addAll(checkBootstrap(located.bootstrapBytes, { digest: digestChunk }));
+  const found = checkBootstrap(located.bootstrapBytes, { digest: digestChunk });
+  // The bootstrap does not know the blob it is part of, but here the user or the file's name said it.
+  findings.addAll(found.filter(({ code }) => code !== "blob-id-placeholder" || located.blobId === undefined));
   if (image === undefined && findings.errors === 0) findings.addError(failure, "bootstrap");
   return image;
 }

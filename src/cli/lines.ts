@@ -1,5 +1,3 @@
-import { once } from "node:events";
-
 /** Lines written at once. */
 const BATCH = 512;
 
@@ -9,9 +7,7 @@ export async function writeLines(lines: Iterable<string>): Promise<void> {
   const flush = async (): Promise<void> => {
     const text = batch.map((line) => `${line}\n`).join("");
     batch = [];
-    if (text !== "" && !process.stdout.write(text) && process.stdout.writable) {
-      await Promise.race([once(process.stdout, "drain"), once(process.stdout, "close")]);
-    }
+    if (text !== "") await writeOut(text);
   };
   for (const line of lines) {
     batch.push(line);
@@ -32,8 +28,19 @@ export function printable(text: string): string {
 export async function writePieces(pieces: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const piece of pieces) {
     if (!process.stdout.writable) return;
-    if (!process.stdout.write(piece)) {
-      await Promise.race([once(process.stdout, "drain"), once(process.stdout, "close")]);
-    }
+    await writeOut(piece);
   }
+}
+
+/** Returns when standard output takes more, or never will. */
+async function writeOut(piece: string | Uint8Array): Promise<void> {
+  const { stdout } = process;
+  if (stdout.write(piece) || !stdout.writable) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      stdout.off("drain", done).off("close", done);
+      resolve();
+    };
+    stdout.on("drain", done).on("close", done);
+  });
 }

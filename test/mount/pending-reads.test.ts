@@ -12,7 +12,10 @@ const deaf = new ImageChunks({ open: () => new Promise<never>(() => undefined) }
 describe("PendingReads", () => {
   it("ends a read at its deadline even when the source does not heed its signal", async () => {
     const pending = new PendingReads(deaf, 20);
-    await assert.rejects(pending.ensure(PLAN, "a file"), { code: "ERR_DEADLINE_EXCEEDED", message: /a file/ });
+    await assert.rejects(pending.ensure(PLAN, "a file"), {
+      code: "ERR_DEADLINE_EXCEEDED",
+      message: /a file/,
+    });
   });
 
   it("ends every read when it is closed, and takes no more", async () => {
@@ -28,6 +31,8 @@ describe("PendingReads", () => {
       { open: () => Promise.reject(new CodedError("ERR_SOURCE_UNAVAILABLE", "away")) },
       1,
     );
-    await assert.rejects(new PendingReads(failing).ensure(PLAN, "a file"), { code: "ERR_SOURCE_UNAVAILABLE" });
+    await assert.rejects(new PendingReads(failing).ensure(PLAN, "a file"), {
+      code: "ERR_SOURCE_UNAVAILABLE",
+    });
   });
 });
