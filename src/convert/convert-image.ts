@@ -8,7 +8,7 @@ import type { ImageSource, ImageTarget, StoredManifest } from "../store/image-so
 import { digestOf } from "../store/verified-stream.ts";
 import { type AssembledImage, assembleImage } from "./assemble-image.ts";
 import type { ConvertEvent } from "./convert-event.ts";
-import { type ConvertOptions, checkConvertOptions } from "./convert-options.ts";
+import { type CheckedConvertOptions, type ConvertOptions, checkConvertOptions } from "./convert-options.ts";
 import type { ConvertReport } from "./convert-report.ts";
 import type { DirectoryReaderOptions } from "./directory-reader.ts";
 import { type ImagePlan, planDirectory, planImage, platformName } from "./image-plan.ts";
@@ -71,40 +71,21 @@ export async function convertImage(
   const start = performance.now();
   const images: AssembledImage[] = [];
   for (const plan of plans) {
-    const size = plan.layers.reduce((sum, layer) => sum + layer.size, 0);
-    onEvent({ type: "image-started", platform: platformName(plan), layers: plan.layers.length, size });
-    const layers = await pool.convertAll(plan.layers);
-    const image = await assembleImage(plan, layers, {
-      convert,
-      bootstrapPath: join(work.path, `bootstrap-${images.length}.tar.gz`),
-      sourceReference: input.kind === "image" ? input.reference : undefined,
-      signal,
-      onUnmatchedPrefetch: (path) => onEvent({ type: "prefetch-unmatched", path: textOf(path) }),
-    });
-    images.push(image);
-    if (convert.verify) onEvent({ type: "verified", blobs: layers.length, paths: image.report.paths });
+    const path = join(work.path, `bootstrap-${images.length}.tar.gz`);
+    images.push(await convertPlan(plan, pool, path, input, { ...run, convert }));
   }
   if (input.kind === "directory" && input.readXattrs === undefined) {
-    onEvent({
-      type: "left-out",
-      layer: 0,
-      path: ".",
-      what: "extended attributes, which cannot be read here",
-    });
+    const what = "extended attributes, which cannot be read here";
+    onEvent({ type: "left-out", layer: 0, path: ".", what });
   }
-  const published = performance.now();
   throwIfAborted(signal);
+  const published = performance.now();
   const index = indexType === undefined ? undefined : indexOf(plans, images, indexType);
-  await publishImages(
-    target,
-    images.map((image) => image.published),
-    index,
-    { jobs: convert.jobs, signal, onEvent },
-  );
-  const end = performance.now();
   const top = index ?? images[0]?.published.manifest;
   if (top === undefined) throw new TypeError("a conversion without images");
-  const sum = (sizes: readonly number[]): number => sizes.reduce((total, size) => total + size, 0);
+  const publications = images.map((image) => image.published);
+  await publishImages(target, publications, index, { jobs: convert.jobs, signal, onEvent });
+  const end = performance.now();
   return {
     source: input.kind === "image" ? input.source.name : `dir:${input.path}`,
     target: target.name,
@@ -119,6 +100,27 @@ export async function convertImage(
     ConversionElapsed: nanoseconds(published - start),
     TargetPushElapsed: nanoseconds(end - published),
   };
+}
+
+async function convertPlan(
+  plan: ImagePlan,
+  pool: LayerPool,
+  bootstrapPath: string,
+  input: ImageToConvert | DirectoryToConvert,
+  { convert, signal, onEvent }: ConvertRun & { readonly convert: CheckedConvertOptions },
+): Promise<AssembledImage> {
+  const size = sum(plan.layers.map((layer) => layer.size));
+  onEvent({ type: "image-started", platform: platformName(plan), layers: plan.layers.length, size });
+  const layers = await pool.convertAll(plan.layers);
+  const image = await assembleImage(plan, layers, {
+    convert,
+    bootstrapPath,
+    sourceReference: input.kind === "image" ? input.reference : undefined,
+    signal,
+    onUnmatchedPrefetch: (path) => onEvent({ type: "prefetch-unmatched", path: textOf(path) }),
+  });
+  if (convert.verify) onEvent({ type: "verified", blobs: layers.length, paths: image.report.paths });
+  return image;
 }
 
 interface PlannedConversion {
@@ -159,4 +161,8 @@ function indexOf(
 
 function nanoseconds(milliseconds: number): number {
   return Math.round(milliseconds * 1e6);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }

@@ -3,11 +3,11 @@ import type { ByteString } from "../base/bytes.ts";
 import { CodedError } from "../base/errors.ts";
 import { choiceOption, integerOption } from "../base/options.ts";
 import { DEFAULT_ZSTD_LEVEL } from "../codec/compress.ts";
+import { MAX_CHUNK_SIZE } from "../format/blob/chunk-table.ts";
 
-/** Smallest and largest chunk size RAFS v6 knows, in bytes. */
-export const MIN_CHUNK_SIZE = 0x1000;
-export const MAX_CHUNK_SIZE = 0x100_0000;
-export const DEFAULT_CHUNK_SIZE = 0x10_0000;
+/** Smallest chunk size RAFS v6 knows, in bytes. */
+const MIN_CHUNK_SIZE = 0x1000;
+const DEFAULT_CHUNK_SIZE = 0x10_0000;
 const MAX_JOBS = 64;
 const MAX_PREFETCH_PATTERNS = 65_536;
 

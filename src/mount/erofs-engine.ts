@@ -4,7 +4,7 @@ import { CodedError, isCoded } from "../base/errors.ts";
 import type { BootstrapView } from "../image/bootstrap-view.ts";
 import { FILE_MODES } from "../image/file-mode.ts";
 import { type Addon, requireAddon, type SystemError } from "../native/addon.ts";
-import type { CachedBlob } from "../store/cached-source.ts";
+import type { CachedBlob } from "../store/cached-blob.ts";
 import { MOUNT_FLAGS } from "./mount-flags.ts";
 import { unmount } from "./unmount.ts";
 

@@ -6,7 +6,7 @@ import { FuseServer, type FuseServerOptions } from "./fuse-server.ts";
 import type { SessionCounts } from "./fuse-session.ts";
 import type { ImageChunks } from "./image-chunks.ts";
 import { findMount } from "./mount-table.ts";
-import { unmount } from "./unmount.ts";
+import { unmount, unmountAtExit } from "./unmount.ts";
 
 /** Milliseconds that workers get to leave after an unmount before they are woken by force. */
 const LEAVE_TIMEOUT_MS = 1000;
@@ -29,7 +29,16 @@ export class FuseMount {
     this.mountpoint = mountpoint;
     this.#server = server;
     this.#connection = findMount(mountpoint)?.device;
-    this.ended = server.ended.then(() => closeSync(fd));
+    // An exit (an uncaught error, say) would stop the workers one by one in the middle of their requests, whose
+    // readers then hang, and would itself wait for the workers that sit in read(2).
+    const atExit = (): void => {
+      if (!unmountAtExit(mountpoint)) process.kill(process.pid, "SIGKILL");
+    };
+    process.once("exit", atExit);
+    this.ended = server.ended.then(() => {
+      process.off("exit", atExit);
+      closeSync(fd);
+    });
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { CachedBlob } from "../store/cached-source.ts";
+import type { CachedBlob } from "../store/cached-blob.ts";
 import type { FetchOptions } from "../store/chunk-source.ts";
 import type { ReadPlan } from "./filesystem.ts";
 import { type MountBlobs, type SharedBlob, shareBlob } from "./mount-blob.ts";

@@ -1,7 +1,7 @@
 import { readSync } from "node:fs";
 import { CodedError } from "../base/errors.ts";
 import type { ReadOptions } from "../store/blob-source.ts";
-import type { CachedBlob } from "../store/cached-source.ts";
+import type { CachedBlob } from "../store/cached-blob.ts";
 import { isReady, type ReadyBits } from "../store/ready-bits.ts";
 import type { ReadPlan } from "./filesystem.ts";
 

@@ -5,7 +5,7 @@ import { choiceOption } from "../base/options.ts";
 import { BootstrapView } from "../image/bootstrap-view.ts";
 import { checkBootstrap } from "../image/check.ts";
 import { addon } from "../native/addon.ts";
-import type { CachedBlob } from "../store/cached-source.ts";
+import type { CachedBlob } from "../store/cached-blob.ts";
 import { ErofsMount, ErofsUnusable, hasChunksInPlace } from "./erofs-engine.ts";
 import { FuseMount } from "./fuse-mount.ts";
 import { FuseNativeMount } from "./fuse-native-engine.ts";

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { CodedError } from "../base/errors.ts";
 import { addon } from "../native/addon.ts";
 import { UNMOUNT_FLAGS } from "./mount-flags.ts";
@@ -6,6 +7,12 @@ import { runCommand } from "./run-command.ts";
 
 /** What to do when somebody uses the mount: fail, or take it out of the tree and end its connection. */
 export type UnmountMode = "refuse-busy" | "force";
+
+/** Milliseconds that an exiting process waits for umount(8). */
+const EXIT_TIMEOUT_MS = 5000;
+
+/** For umount(8): no helper, no /etc/mtab, and no look at the path, which a dead mount would not answer. */
+const UMOUNT_FLAGS = ["-i", "-n", "-c"] as const;
 
 /**
  * Unmounts what is mounted at `mountpoint`: as root by umount2(2) or umount(8), else by fusermount3. Runs off the
@@ -37,7 +44,7 @@ async function unmountAsRoot(mountpoint: string, force: boolean, isFuse: boolean
     return;
   }
   const flags = force ? ["-l", ...(isFuse ? ["-f"] : [])] : [];
-  await runOrThrow("umount", ["-i", "-n", ...flags, "--", mountpoint]);
+  await runOrThrow("umount", [...UMOUNT_FLAGS, ...flags, "--", mountpoint]);
 }
 
 async function unmountAsUser(mountpoint: string, force: boolean): Promise<void> {
@@ -47,4 +54,19 @@ async function unmountAsUser(mountpoint: string, force: boolean): Promise<void> 
 async function runOrThrow(command: string, args: readonly string[]): Promise<void> {
   const { status, message } = await runCommand(command, args);
   if (status !== 0) throw new Error(`${command}: ${message}`);
+}
+
+/**
+ * Takes a FUSE mount of this process away while the process exits, when no promise settles any more.
+ *
+ * @returns Whether the connection is over; else only the end of the process ends it.
+ */
+export function unmountAtExit(mountpoint: string): boolean {
+  const run = (command: string, args: readonly string[]): boolean =>
+    spawnSync(command, [...args, "--", mountpoint], { stdio: "ignore", timeout: EXIT_TIMEOUT_MS }).status ===
+    0;
+  if (process.getuid?.() === 0) return run("umount", [...UMOUNT_FLAGS, "-l", "-f"]);
+  if (run("fusermount3", ["-u"])) return true;
+  run("fusermount3", ["-u", "-z"]);
+  return false;
 }

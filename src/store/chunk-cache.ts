@@ -17,7 +17,7 @@ import {
 } from "./cache-file.ts";
 import { ChunkMapFile } from "./chunk-map-file.ts";
 import type { ChunkedBlob } from "./chunk-source.ts";
-import { checkChunk, chunkDigest } from "./decode-chunk.ts";
+import { checkChunk, chunkDigest, provableChunks } from "./decode-chunk.ts";
 import { clearReady, createReadyBits, isReady, type ReadyBits, setReady } from "./ready-bits.ts";
 import { type Schedule, scheduleOnTimer } from "./schedule.ts";
 import { readVerifiedRecord, writeVerifiedRecord } from "./verified-record.ts";
@@ -197,8 +197,8 @@ export class ChunkCache implements AsyncDisposable {
   }
 
   /**
-   * Makes all chunks ready without reading them, when a record of an earlier {@link recordVerified} still fits
-   * the file: same size, same time of modification, same digests.
+   * Makes all chunks that have a digest ready without reading them, when a record of an earlier
+   * {@link recordVerified} still fits the file: same size, same time of modification, same digests.
    *
    * @returns Whether it did.
    */
@@ -212,18 +212,19 @@ export class ChunkCache implements AsyncDisposable {
       record.mtimeNs === stat.mtimeNs &&
       record.chunkDigests === this.#digestOfDigests();
     if (!isTrusted) return false;
-    for (let index = 0; index < this.blob.table.count; index++) this.#markReady(index);
+    for (const index of provableChunks(this.blob)) this.#markReady(index);
     return true;
   }
 
   /**
-   * Writes down that every chunk was verified, so that the next start need not read them all. Only for a
-   * complete blob with digests.
+   * Writes down that every chunk with a digest was verified, so that the next start need not read them all.
+   * Does nothing while one of them is not ready.
    *
    * @throws {CodedError} ERR_CACHE_IO.
    */
   async recordVerified(): Promise<void> {
-    if (!this.isComplete || this.blob.digests === undefined) return;
+    if (this.blob.digests === undefined) return;
+    for (const index of provableChunks(this.blob)) if (!this.isReady(index)) return;
     await this.flush();
     const { size, mtimeNs } = await this.#stat();
     await writeVerifiedRecord(this.#recordPath, { size, mtimeNs, chunkDigests: this.#digestOfDigests() });

@@ -26,6 +26,13 @@ export function chunkDigest(blob: ChunkedBlob, index: number): Uint8Array | unde
   return isZero(digest) ? undefined : digest;
 }
 
+/** The chunks that have a digest: those that the image uses. */
+export function* provableChunks(blob: ChunkedBlob): Generator<number, void, void> {
+  for (let index = 0; index < blob.table.count; index++) {
+    if (chunkDigest(blob, index) !== undefined) yield index;
+  }
+}
+
 /**
  * Checks decoded bytes against what the image says of the chunk: size, digest, and CRC-32C where only
  * that is known. A CRC finds accidents, not lies, so a chunk without a digest stays unverified.

@@ -4,9 +4,11 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { VERSION } from "#src/cli/version.js";
 import { openLayoutSource } from "#src/layout/layout-source.js";
+import { LayoutTarget } from "#src/layout/layout-target.js";
 import { readConverted } from "../support/converted-image.ts";
-import { fixturePath, ROOT } from "../support/fixtures.ts";
+import { fixturePath, ROOT, readFixture } from "../support/fixtures.ts";
 import { runCommand } from "../support/run-command.ts";
+import { plainLayer, writeSourceImage } from "../support/source-image.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const SOURCE = `oci:${fixturePath("golden", "nydusify", "source")}:v1`;
@@ -193,6 +195,20 @@ describe("nydus-convert", () => {
       assert.match(text.stderr, new RegExp(`^nydus-convert: [^\\n]+ \\[${code}\\]\\n$`));
     });
   }
+
+  it("ends with 4 when a layer is not what the configuration says", async () => {
+    await using directory = await temporaryDirectory();
+    const tar = readFixture("golden", "made", "layer1.tar");
+    await writeSourceImage(new LayoutTarget(join(directory.path, "source"), { tag: "x" }), {
+      layers: [plainLayer(tar)],
+      diffIds: [`sha256:${"0".repeat(64)}`],
+    });
+    const args = [`oci:${directory.path}/source:x`, `oci:${directory.path}/out:x`];
+    const { status, stderr } = await convert([...args, "--work-dir", directory.path]);
+    assert.equal(status, 4);
+    assert.match(stderr, /^nydus-convert: layer sha256:[^\n]+ \[ERR_DIGEST_MISMATCH\]\n$/);
+    assert.deepEqual(await readdir(directory.path), ["source"]);
+  });
 
   it("says what is wrong as an object with --json", async () => {
     const { status, stderr } = await convert([SOURCE, target, "--json", "--jobs", "0"]);

@@ -97,6 +97,23 @@ describe("convertImage()", () => {
     });
   }
 
+  it("takes entries without parents and layers without files", async () => {
+    await using directory = await temporaryDirectory();
+    const source = join(directory.path, "source");
+    const empty = plainLayer(Buffer.alloc(1024));
+    await writeSourceImage(new LayoutTarget(source, { tag: "a" }), {
+      layers: [empty, ...[1, 2, 3, 4].map((number) => plainLayer(layer(number))), empty],
+    });
+    const target = new LayoutTarget(join(directory.path, "out"), { tag: "nydus" });
+    await convert(openLayoutSource(source, "a"), target, directory.path);
+    const { manifest, bootstrap } = await readConverted(openConverted(directory.path));
+    const rows = await digestedRows(bootstrap, join(directory.path, "out", "blobs", "sha256"));
+    const golden = readJsonLines("golden", "made", "layers-1-4.jsonl");
+    assert.deepEqual(comparable(rows, golden), comparable(golden, golden));
+    assert.equal(manifest.layers.length, 7);
+    assert.equal(manifest.layers[0]?.digest, manifest.layers[5]?.digest);
+  });
+
   it("gives the same digest however many layers are converted at once", async () => {
     await using directory = await temporaryDirectory();
     const digests = new Set<string>();
@@ -214,6 +231,47 @@ describe("convertImage()", () => {
     const sha256 = createHash("sha256").update(layer(2)).digest("hex");
     assert.equal(sent.includes(`sha256:${sha256}`), false);
     assert.equal(sent.length, 2);
+  });
+
+  it("writes nothing again that the registry has", async () => {
+    await using directory = await temporaryDirectory();
+    await using registry = await TestRegistry.start();
+    await using http = new HttpClient();
+    const reference = { registry: registry.host, repository: "some/app", tag: "nydus" };
+    const run = () =>
+      convert(
+        openFixtureSource(),
+        new RegistryTarget({ http, credentials: ANONYMOUS }, reference),
+        directory.path,
+      );
+    const first = await run();
+    registry.requests.length = 0;
+    assert.equal((await run()).digest, first.digest);
+    const writes = registry.requests.filter(({ method }) => method !== "GET" && method !== "HEAD");
+    assert.deepEqual(
+      writes.map(({ method, path }) => [method, path]),
+      [["PUT", "/v2/some/app/manifests/nydus"]],
+    );
+  });
+
+  it("keeps the manifest it had when a blob cannot be written", async () => {
+    await using directory = await temporaryDirectory();
+    await using registry = await TestRegistry.start();
+    await using http = new HttpClient();
+    const reference = { registry: registry.host, repository: "some/app", tag: "nydus" };
+    const target = () => new RegistryTarget({ http, credentials: ANONYMOUS }, reference);
+    await convert(openFixtureSource(), target(), directory.path);
+    const before = registry.requests.length;
+    registry.faults.failNext = [403, 403, 403, 403, 403, 403];
+    await assert.rejects(convert(openFixtureSource(), target(), directory.path, { compressor: "none" }), {
+      code: "ERR_REGISTRY_DENIED",
+    });
+    const later = registry.requests.slice(before);
+    assert.equal(
+      later.some(({ path }) => path.includes("/manifests/")),
+      false,
+    );
+    assert.deepEqual(await readdir(directory.path), []);
   });
 
   it("goes from registry to registry", { skip: NO_DOCKER_REGISTRY }, async () => {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,14 +27,14 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
   const withoutXattrs = addon() === undefined ? "reading xattrs needs the native addon" : false;
 
   it("shows every field and every byte that nydusd shows", { skip: withoutXattrs }, async () => {
-    await using image = await GoldenImage.open(RUN);
+    await using image = GoldenImage.open(RUN);
     await image.mount();
     assert.deepEqual(comparable(await listMounted(image.mountpoint)), expectedRows());
     assert.deepEqual(image.errors, []);
   });
 
   it("gives the nid as st_ino, and st_blocks in units of 512 bytes", async () => {
-    await using image = await GoldenImage.open(RUN);
+    await using image = GoldenImage.open(RUN);
     await image.mount();
     const view = new BootstrapView(image.bootstrap);
     for (const { path, ino, bytes, blocks } of await listMounted(image.mountpoint)) {
@@ -43,7 +45,7 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
   });
 
   it("reads the same at random offsets as from start to end", async () => {
-    await using image = await GoldenImage.open(RUN);
+    await using image = GoldenImage.open(RUN);
     await image.mount();
     const path = join(image.mountpoint, LARGE);
     const file = await open(path);
@@ -64,17 +66,17 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
   });
 
   it("serves 8 readers at once, cold", async () => {
-    await using image = await GoldenImage.open(RUN);
+    await using image = GoldenImage.open(RUN);
     await image.mount();
     const command = `cd ${image.mountpoint} && find . -type f -print0 | sort -z | xargs -0 cat | sha256sum`;
     const sums = await Promise.all(Array.from({ length: 8 }, () => shell(command)));
     assert.deepEqual(new Set(sums.map(({ status }) => status)), new Set([0]));
     assert.equal(new Set(sums.map(({ stdout }) => stdout)).size, 1);
-    assert.equal(image.cache.counts.fetchedChunks > 0, true);
+    assert.equal(image.blobs.counts.fetchedChunks > 0, true);
   });
 
   it("answers what is cached in the workers alone", async () => {
-    await using image = await GoldenImage.open(RUN);
+    await using image = GoldenImage.open(RUN);
     await image.fill();
     const mount = await image.mount({ workers: 1 });
     // The first read of a blob opens it on the main thread.
@@ -87,7 +89,7 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
   });
 
   it("fails with EIO, never with wrong bytes, while the source lies, and recovers when it stops", async () => {
-    await using image = await GoldenImage.open(RUN);
+    await using image = GoldenImage.open(RUN);
     await image.mount();
     image.source.fault = "flip";
     const path = join(image.mountpoint, LARGE);
@@ -103,7 +105,7 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
 
   for (const fault of ["gone", "hang"] as const) {
     it(`fails with EIO within the deadline when the source is ${fault}`, async () => {
-      await using image = await GoldenImage.open(RUN);
+      await using image = GoldenImage.open(RUN);
       await image.mount({ readDeadlineMs: 300 });
       image.source.fault = fault;
       const start = performance.now();
@@ -119,7 +121,7 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
   }
 
   it("closes at once while a read is in flight, and the reader gets an error", async () => {
-    await using image = await GoldenImage.open(RUN);
+    await using image = GoldenImage.open(RUN);
     const mount = await image.mount();
     image.source.fault = "hang";
     const reader = shell(`cat ${image.mountpoint}/${LARGE}`);
@@ -132,7 +134,7 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
   });
 
   it("ends when somebody else unmounts it", async () => {
-    await using image = await GoldenImage.open(RUN);
+    await using image = GoldenImage.open(RUN);
     const mount = await image.mount();
     assert.equal((await shell(`umount ${image.mountpoint}`)).status, 0);
     await mount.ended;
@@ -140,7 +142,7 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
   });
 
   it("is mounted read-only, nosuid and nodev", async () => {
-    await using image = await GoldenImage.open(RUN);
+    await using image = GoldenImage.open(RUN);
     await image.mount();
     const { stdout } = await shell(`grep ' ${image.mountpoint} ' /proc/self/mountinfo`);
     assert.match(stdout, / ro,nosuid,nodev,relatime - fuse\.nydus nydus-test ro,/);
@@ -149,7 +151,7 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
   });
 
   it("checks permissions in the kernel: other users read what the image lets them", async () => {
-    await using image = await GoldenImage.open(RUN);
+    await using image = GoldenImage.open(RUN);
     await image.mount();
     chmodSync(image.folder, 0o755);
     const rows = expectedRows().filter(({ type }) => type === "file");
@@ -158,4 +160,21 @@ describe("a mount by the fuse engine", { skip: skipFuse }, () => {
     assert.match((await as(`cat "${image.mountpoint}/${secret?.path}"`)).stderr, /Permission denied/);
     assert.equal((await as(`cat ${image.mountpoint}/${LARGE}`)).status, 0);
   });
+
+  for (const isBusy of [false, true]) {
+    it(`leaves no mount and no process behind when its process dies of an error, ${isBusy ? "busy" : "idle"}`, async () => {
+      await using image = GoldenImage.open(RUN);
+      const program = join(import.meta.dirname, "../support/crash-while-mounted.js");
+      const args = [program, RUN, image.mountpoint, join(image.folder, "other-cache")];
+      const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "pipe"], timeout: 30_000 });
+      await once(child.stdout, "data");
+      const user = isBusy ? spawn("sleep", ["30"], { cwd: image.mountpoint, stdio: "ignore" }) : undefined;
+      child.stderr.resume();
+      child.stdin.end();
+      const [status] = await once(child, "exit");
+      user?.kill();
+      assert.equal(status, 1);
+      assert.notEqual((await shell(`grep ' ${image.mountpoint} ' /proc/self/mountinfo`)).status, 0);
+    });
+  }
 });

@@ -7,7 +7,7 @@ import { CHUNK_RECORD_SIZE, decodeChunkRecord } from "#src/format/rafs/chunk-rec
 import { blobOfRecord } from "#src/image/blob-conversion.js";
 import { type BootstrapHeader, readBootstrapHeader } from "#src/image/bootstrap-header.js";
 import type { BlobSource } from "#src/store/blob-source.js";
-import { CachedBlobs } from "#src/store/cached-source.js";
+import { CachedBlobs } from "#src/store/cached-blobs.js";
 import type { CacheableBlob } from "#src/store/chunk-cache.js";
 import { DecodedSource } from "#src/store/decoded-source.js";
 import { fixturePath } from "./fixtures.ts";
@@ -51,14 +51,13 @@ export class FaultySource implements BlobSource {
 }
 
 /** Opens a cache for all blobs of a golden bootstrap. */
-export async function openGoldenCache(
-  bootstrap: Uint8Array,
-  source: FaultySource,
-  directory: string,
-): Promise<CachedBlobs> {
+export function openGoldenCache(bootstrap: Uint8Array, source: FaultySource, directory: string): CachedBlobs {
   const header = readBootstrapHeader(bootstrap);
-  const blobs = header.blobs.map((_, index) => cacheableBlob(bootstrap, header, index, source));
-  return CachedBlobs.open(directory, blobs, new DecodedSource(source));
+  return new CachedBlobs({
+    load: async (index) => cacheableBlob(bootstrap, header, index, source),
+    source: new DecodedSource(source),
+    directory,
+  });
 }
 
 function cacheableBlob(

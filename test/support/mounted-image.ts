@@ -3,9 +3,10 @@ import { accessSync, constants, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { readBootstrapHeader } from "#src/image/bootstrap-header.js";
 import { FuseMount, type FuseMountOptions } from "#src/mount/fuse-mount.js";
 import { ImageChunks } from "#src/mount/image-chunks.js";
-import type { CachedBlobs } from "#src/store/cached-source.js";
+import type { CachedBlobs } from "#src/store/cached-blobs.js";
 import { readFixture } from "./fixtures.ts";
 import { FaultySource, openGoldenCache } from "./golden-cache.ts";
 
@@ -38,37 +39,26 @@ export class GoldenImage {
   readonly cacheFolder = join(this.folder, "cache");
   readonly bootstrap: Uint8Array;
   readonly source: FaultySource;
-  cache: CachedBlobs;
+  readonly blobs: CachedBlobs;
+  readonly blobCount: number;
   readonly #mounts: FuseMount[] = [];
   readonly errors: unknown[] = [];
 
-  private constructor(bootstrap: Uint8Array, source: FaultySource, cache: CachedBlobs | undefined) {
+  private constructor(bootstrap: Uint8Array, source: FaultySource) {
     this.bootstrap = bootstrap;
     this.source = source;
-    this.cache = cache as CachedBlobs;
+    this.blobs = openGoldenCache(bootstrap, source, this.cacheFolder);
+    this.blobCount = readBootstrapHeader(bootstrap).blobs.length;
     mkdirSync(this.mountpoint);
   }
 
-  static async open(run: string): Promise<GoldenImage> {
+  static open(run: string): GoldenImage {
     const bootstrap = sharedCopy(readFixture("golden", "made", run, "bootstrap"));
-    const image = new GoldenImage(bootstrap, new FaultySource("golden", "made", run), undefined);
-    image.cache = await openGoldenCache(bootstrap, image.source, image.cacheFolder);
-    return image;
-  }
-
-  /** The blobs, as a mount takes them. */
-  get blobs(): { open(index: number): Promise<CachedBlobs["blobs"][number]> } {
-    return {
-      open: async (index) => {
-        const blob = this.cache.blobs[index];
-        if (blob === undefined) throw new RangeError(`no blob ${index}`);
-        return blob;
-      },
-    };
+    return new GoldenImage(bootstrap, new FaultySource("golden", "made", run));
   }
 
   async mount(options: Partial<FuseMountOptions> = {}): Promise<FuseMount> {
-    const chunks = new ImageChunks(this.blobs, this.cache.blobs.length);
+    const chunks = new ImageChunks(this.blobs, this.blobCount);
     const mount = await FuseMount.open(this.mountpoint, this.bootstrap, chunks, {
       name: "nydus-test",
       allowOther: true,
@@ -81,15 +71,17 @@ export class GoldenImage {
 
   /** Makes every chunk of every blob ready. */
   async fill(): Promise<void> {
-    for (const blob of this.cache.blobs) {
+    const { signal } = new AbortController();
+    for (let index = 0; index < this.blobCount; index++) {
+      const blob = await this.blobs.open(index, { signal });
       const { count } = blob.cache.blob.table;
-      await blob.ensure({ first: 0, count }, { class: "prefetch", signal: new AbortController().signal });
+      await blob.ensure({ first: 0, count }, { class: "prefetch", signal });
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const mount of this.#mounts) await mount.close();
-    await this.cache[Symbol.asyncDispose]();
+    await this.blobs[Symbol.asyncDispose]();
     rmSync(this.folder, { recursive: true });
   }
 }

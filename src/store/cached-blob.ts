@@ -1,9 +1,8 @@
 import { throwIfAborted } from "../base/abort.ts";
-import type { CacheableBlob } from "./chunk-cache.ts";
-import { ChunkCache, type ChunkCacheOptions } from "./chunk-cache.ts";
+import type { ChunkCache } from "./chunk-cache.ts";
 import { runsWhere } from "./chunk-run.ts";
 import type { ChunkRun, ChunkSource, FetchOptions } from "./chunk-source.ts";
-import { checkRun, chunkDigest } from "./decode-chunk.ts";
+import { checkRun, provableChunks } from "./decode-chunk.ts";
 import { singleFlight } from "./single-flight.ts";
 
 /** What the readers of cached blobs asked for, since they were opened. */
@@ -59,19 +58,18 @@ export class CachedBlob implements AsyncDisposable {
   }
 
   /**
-   * Verifies what an earlier run left in the cache, whole, without asking the network. When the blob is
-   * complete that is recorded, and the next call believes the record as long as the file is unchanged.
+   * Verifies what an earlier run left in the cache, without asking the network. Chunks without a digest are not
+   * looked at: no file of the image uses them. When all others are there that is recorded, and the next call
+   * believes the record as long as the file is unchanged.
    *
-   * @returns Whether every chunk of the blob is there and proven by its digest: the file may be a device.
+   * @returns Whether every chunk that the image uses is there and proven: the file may be a device.
    * @throws {CodedError} ERR_CACHE_IO, ERR_ABORTED.
    */
   async verifyWhole(signal: AbortSignal): Promise<boolean> {
     const { cache } = this;
-    for (let index = 0; index < cache.blob.table.count; index++) {
-      if (chunkDigest(cache.blob, index) === undefined) return false;
-    }
-    if (!cache.isComplete && (await cache.trustVerifiedRecord())) return true;
-    for (let index = 0; index < cache.blob.table.count; index++) {
+    if (cache.blob.digests === undefined) return false;
+    if (await cache.trustVerifiedRecord()) return true;
+    for (const index of provableChunks(cache.blob)) {
       throwIfAborted(signal);
       if (cache.isReady(index)) continue;
       if (!cache.isClaimed(index)) return false;
@@ -88,70 +86,8 @@ export class CachedBlob implements AsyncDisposable {
   }
 }
 
-/** The blobs of one mounted image, by their row in its blob table. */
-export class CachedBlobs implements AsyncDisposable {
-  readonly blobs: readonly CachedBlob[];
-  readonly counts: CacheCounts;
-
-  private constructor(blobs: readonly CachedBlob[], counts: CacheCounts) {
-    this.blobs = blobs;
-    this.counts = counts;
-  }
-
-  /**
-   * Opens the cache files of all blobs in one folder.
-   *
-   * @param source Where missing chunks come from.
-   * @throws {CodedError} as {@link ChunkCache.open}.
-   */
-  static async open(
-    directory: string,
-    blobs: readonly CacheableBlob[],
-    source: ChunkSource,
-    options: ChunkCacheOptions = {},
-  ): Promise<CachedBlobs> {
-    const counts = createCacheCounts();
-    const opened: CachedBlob[] = [];
-    try {
-      for (const blob of blobs) {
-        opened.push(new CachedBlob(await ChunkCache.open(directory, blob, options), source, counts));
-      }
-    } catch (error) {
-      await Promise.allSettled(opened.map((blob) => blob.cache.close()));
-      throw error;
-    }
-    return new CachedBlobs(opened, counts);
-  }
-
-  /** {@link CachedBlob.ensure} of the blob at `blobIndex`. */
-  ensure(blobIndex: number, run: ChunkRun, options: FetchOptions): Promise<void> {
-    return this.#get(blobIndex).ensure(run, options);
-  }
-
-  /** {@link CachedBlob.isComplete} of the blob at `blobIndex`. */
-  isComplete(blobIndex: number): boolean {
-    return this.#get(blobIndex).isComplete;
-  }
-
-  /** {@link CachedBlob.verifyWhole} of the blob at `blobIndex`. */
-  verifyWhole(blobIndex: number, signal: AbortSignal): Promise<boolean> {
-    return this.#get(blobIndex).verifyWhole(signal);
-  }
-
-  /** Closes all cache files; the first failure is thrown when all are closed. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    const results = await Promise.allSettled(this.blobs.map((blob) => blob.cache.close()));
-    for (const result of results) if (result.status === "rejected") throw result.reason;
-  }
-
-  #get(blobIndex: number): CachedBlob {
-    const blob = this.blobs[blobIndex];
-    if (blob === undefined) throw new RangeError(`no blob ${blobIndex}, there are ${this.blobs.length}`);
-    return blob;
-  }
-}
-
-function createCacheCounts(): CacheCounts {
+/** Counts that start at zero. */
+export function createCacheCounts(): CacheCounts {
   return {
     requests: 0,
     hits: 0,

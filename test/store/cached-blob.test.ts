@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { DirectorySource } from "#src/backend/directory.js";
 import { isZero } from "#src/base/bytes.js";
-import { CachedBlob, CachedBlobs } from "#src/store/cached-source.js";
-import { ChunkCache } from "#src/store/chunk-cache.js";
+import { CachedBlob } from "#src/store/cached-blob.js";
+import { CachedBlobs } from "#src/store/cached-blobs.js";
+import { type CacheableBlob, ChunkCache } from "#src/store/chunk-cache.js";
 import type { ChunkSource } from "#src/store/chunk-source.js";
 import { DecodedSource } from "#src/store/decoded-source.js";
 import { DEMAND, makeBlob, memoryBlobs } from "../support/chunked-blob.ts";
@@ -166,16 +167,24 @@ describe("CachedBlob.verifyWhole()", () => {
     }
   });
 
-  it("is false for a blob with a chunk that has no digest", async () => {
+  it("is false for a blob without digests, and leaves out chunks without one, which no file uses", async () => {
     const oneUnknown = (blob.digests as Uint8Array).slice().fill(0, 32, 64);
-    for (const digests of [undefined, oneUnknown]) {
+    for (const [digests, isWhole] of [
+      [undefined, false],
+      [oneUnknown, true],
+    ] as const) {
       const cache = await ChunkCache.open(join(root, `${digests?.length}`), { ...blob, digests });
       await using cached = new CachedBlob(cache, new DecodedSource(memoryBlobs(made)));
-      await cached.ensure(ALL, DEMAND);
-      assert.deepEqual([cached.isComplete, await cached.verifyWhole(signal)], [true, false]);
+      await cached.ensure({ first: 2, count: blob.table.count - 2 }, DEMAND);
+      await cached.ensure({ first: 0, count: 1 }, DEMAND);
+      assert.deepEqual([cached.isComplete, await cached.verifyWhole(signal)], [false, isWhole]);
     }
   });
 });
+
+function cachedBlobs(blobs: readonly CacheableBlob[], source: ChunkSource): CachedBlobs {
+  return new CachedBlobs({ load: async (row) => blobs[row] as CacheableBlob, source, directory: root });
+}
 
 describe("CachedBlobs, after everything of a golden image was read", () => {
   for (const name of ["v6-zstd-blake3"]) {
@@ -183,10 +192,11 @@ describe("CachedBlobs, after everything of a golden image was read", () => {
       const blobs = goldenCacheableBlobs(name);
       await using source = new DirectorySource([fixturePath("golden", "made", name)]);
       {
-        await using cached = await CachedBlobs.open(root, blobs, new DecodedSource(source));
+        await using cached = cachedBlobs(blobs, new DecodedSource(source));
         for (const [row, { table }] of blobs.entries()) {
-          await cached.ensure(row, { first: 0, count: table.count }, DEMAND);
-          assert.equal(await cached.verifyWhole(row, signal), true);
+          const cachedBlob = await cached.open(row, { signal });
+          await cachedBlob.ensure({ first: 0, count: table.count }, DEMAND);
+          assert.equal(await cachedBlob.verifyWhole(signal), true);
         }
       }
       for (const { id } of blobs) {
@@ -215,10 +225,11 @@ describe("CachedBlobs, after everything of a golden image was read", () => {
       const folders = [name, "dict"].map((folder) => fixturePath("golden", "made", folder));
       await using source = new DirectorySource(folders);
       const chunkSource = new DecodedSource(source);
-      await using cached = await CachedBlobs.open(root, blobs, chunkSource);
+      await using cached = cachedBlobs(blobs, chunkSource);
       for (const [row, { table }] of blobs.entries()) {
-        await cached.ensure(row, { first: 0, count: table.count }, DEMAND);
-        assert.ok(cached.isComplete(row));
+        const cachedBlob = await cached.open(row, { signal });
+        await cachedBlob.ensure({ first: 0, count: table.count }, DEMAND);
+        assert.ok(cachedBlob.isComplete);
       }
       const unnamed = blobs.flatMap(({ digests, table }) =>
         Array.from({ length: table.count }, (_, index) => digests?.subarray(index * 32, index * 32 + 32)),

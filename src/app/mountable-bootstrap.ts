@@ -1,0 +1,92 @@
+import { alignUp } from "../base/bytes.ts";
+import { CHUNK_INFORMATION_V1_SIZE } from "../format/blob/chunk-information-v1.ts";
+import { DECODED_ALIGNMENT } from "../format/blob/chunk-table.ts";
+import { BLOB_FEATURES } from "../format/rafs/features.ts";
+import type { Bootstrap } from "../image/bootstrap.ts";
+import { writeBootstrap } from "../image/bootstrap-writer.ts";
+import type { Blob, Chunk } from "../image/chunk.ts";
+import type { Directory, Inode } from "../image/tree.ts";
+
+/** Metadata that a mount can serve. */
+export interface MountableBootstrap {
+  /** A v6 bootstrap. */
+  readonly bytes: Uint8Array;
+  /** For each row of its blob table, the row in the blob table of the image. */
+  readonly blobRows: readonly number[];
+}
+
+/**
+ * The metadata of an image as the one read path takes it: a v6 bootstrap as it is, a v5 one rewritten in memory.
+ * Where chunks really lie comes from the chunk tables, so the rewritten one only has to number them.
+ *
+ * @throws {CodedError} as {@link writeBootstrap}.
+ */
+export function mountableBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): MountableBootstrap {
+  if (bootstrap.fsVersion === 6) return { bytes, blobRows: bootstrap.blobs.map((_, row) => row) };
+  const repacked = new RepackedChunks(bootstrap);
+  const root = repacked.inode(bootstrap.root) as Directory;
+  const blobs = bootstrap.blobs.map((blob, row) => repacked.blob(blob, row));
+  const written = writeBootstrap({ ...bootstrap, root, blobs });
+  const rowOfId = new Map(bootstrap.blobs.map(({ id }, row) => [id, row]));
+  return { bytes: written.bytes, blobRows: written.blobs.map(({ id }) => rowOfId.get(id) ?? 0) };
+}
+
+/** The inodes of a v5 image with chunks at aligned places of a decoded space that only the rewritten metadata has. */
+class RepackedChunks {
+  readonly #inodes = new Map<Inode, Inode>();
+  readonly #offsets: ReadonlyMap<number, number>[];
+  readonly #ends: number[];
+
+  constructor(image: Bootstrap) {
+    const sizes = chunkSizesByBlob(image);
+    this.#ends = sizes.map(() => 0);
+    this.#offsets = sizes.map((byIndex, row) => {
+      const offsets = new Map<number, number>();
+      for (const index of [...byIndex.keys()].sort((left, right) => left - right)) {
+        offsets.set(index, this.#ends[row] ?? 0);
+        this.#ends[row] = (this.#ends[row] ?? 0) + alignUp(byIndex.get(index) ?? 0, DECODED_ALIGNMENT);
+      }
+      return offsets;
+    });
+  }
+
+  /** Hard links stay one inode. */
+  inode(inode: Inode): Inode {
+    const known = this.#inodes.get(inode);
+    if (known !== undefined) return known;
+    let repacked = inode;
+    if (inode.type === "file") {
+      repacked = { ...inode, chunks: inode.chunks.map((chunk) => this.#chunk(chunk)) };
+    } else if (inode.type === "dir") {
+      const children = [...inode.children].map(([name, child]) => [name, this.inode(child)] as const);
+      repacked = { ...inode, children: new Map(children) };
+    }
+    this.#inodes.set(inode, repacked);
+    return repacked;
+  }
+
+  blob(blob: Blob, row: number): Blob {
+    const size = blob.chunkCount * CHUNK_INFORMATION_V1_SIZE;
+    return {
+      ...blob,
+      features: BLOB_FEATURES.ALIGNED,
+      decodedSize: this.#ends[row] ?? 0,
+      chunkInformation: { compressor: "none", offset: blob.storedSize, storedSize: size, decodedSize: size },
+    };
+  }
+
+  #chunk(chunk: Chunk): Chunk {
+    return { ...chunk, decodedOffset: this.#offsets[chunk.blobIndex]?.get(chunk.index) ?? 0 };
+  }
+}
+
+function chunkSizesByBlob(image: Bootstrap): Map<number, number>[] {
+  const sizes = image.blobs.map(() => new Map<number, number>());
+  const pending: Inode[] = [image.root];
+  for (let inode = pending.pop(); inode !== undefined; inode = pending.pop()) {
+    if (inode.type === "dir") pending.push(...inode.children.values());
+    if (inode.type !== "file") continue;
+    for (const { blobIndex, index, decodedSize } of inode.chunks) sizes[blobIndex]?.set(index, decodedSize);
+  }
+  return sizes;
+}
