@@ -1,4 +1,4 @@
-import { CodedError } from "../base/errors.ts";
+import { CodedError, isCoded } from "../base/errors.ts";
 import type { Chunk } from "../image/chunk.ts";
 import type { RegularFile } from "../image/tree.ts";
 import type { ReadOptions } from "../store/blob-source.ts";
@@ -76,7 +76,7 @@ export class ChunkReader {
       });
     } catch (error) {
       // A neighbour nobody asked for may be broken: that is for who asks for it.
-      if (wanted === undefined) throw error;
+      if (wanted === undefined || !isCoded(error)) throw error;
     }
     if (wanted === undefined) {
       throw new TypeError(`${this.#source.name} did not give chunk ${index} of blob ${blob.id}`);
