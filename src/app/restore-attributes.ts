@@ -16,6 +16,8 @@ const REFUSALS: readonly (string | undefined)[] = [
   "E2BIG",
 ];
 
+const SET_ID_BITS = 0o6000;
+
 /**
  * Gives what was just made the owner, mode, extended attributes and time of its inode, in the order that
  * loses none: chown clears set-id bits and capabilities, and everything but utimensat changes the time.
@@ -29,18 +31,23 @@ export async function restoreAttributes(
   inode: Inode,
   losses: UnpackLosses,
 ): Promise<void> {
-  const attempt = async (kind: LossKind, action: () => unknown): Promise<void> => {
+  const attempt = async (kind: LossKind, action: () => unknown): Promise<boolean> => {
     try {
       await action();
+      return true;
     } catch (error) {
       if (!REFUSALS.includes((error as NodeJS.ErrnoException).code)) throw error;
       losses.add(kind, path);
+      return false;
     }
   };
   const isRoot = process.geteuid?.() === 0;
   const isOwn = process.geteuid?.() === inode.uid && process.getegid?.() === inode.gid;
-  if (isRoot || !isOwn) await attempt("owner", () => lchown(full, inode.uid, inode.gid));
-  if (inode.type !== "symlink") await attempt("mode", () => chmod(full, inode.mode));
+  const isOwned = isOwn && !isRoot ? true : await attempt("owner", () => lchown(full, inode.uid, inode.gid));
+  // A set-id file of another owner would lend out the rights of whoever unpacks it.
+  const mode = isOwned ? inode.mode : inode.mode & ~SET_ID_BITS;
+  if (mode !== inode.mode) losses.add("mode", path);
+  if (inode.type !== "symlink") await attempt("mode", () => chmod(full, mode));
   const native = addon();
   if (inode.xattrs.size > 0) {
     await attempt("xattr", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { addon } from "#src/native/addon.js";
@@ -15,6 +15,10 @@ const skip =
     : addon() === undefined
       ? "the native addon is not built"
       : false;
+
+const AS_NOBODY = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+const skipNobody =
+  skip === false && spawnSync("setpriv", ["--version"]).status !== 0 ? "setpriv is not installed" : skip;
 
 const IMAGE = made("v6-zstd-blake3");
 
@@ -137,6 +141,31 @@ describe("nydus-convert unpack", () => {
     await unpackToTar(first);
     await unpackToTar(second);
     assert.ok((await readFile(first)).equals(await readFile(second)));
+  });
+
+  it("restores what it may without root, and gives nobody its own rights", { skip: skipNobody }, async () => {
+    await using directory = await temporaryDirectory();
+    await chmod(directory.path, 0o777);
+    const out = join(directory.path, "out");
+    const cli = join(ROOT, "dist", "cli", "nydus-convert.js");
+    const { status, stderr } = spawnSync(
+      "setpriv",
+      [...AS_NOBODY, process.execPath, cli, "unpack", ...IMAGE.args, out],
+      { encoding: "utf8" },
+    );
+    assert.equal(status, 3);
+    assert.match(stderr, /^nydus-convert: not restored: .*owner \d+/);
+    const rows = rowsOfDirectory(out);
+    const expected = new Map((await rowsOfImage()).map((row) => [row["path"], row]));
+    const setIds = [...expected.values()].filter(
+      (row) => (Number.parseInt(String(row["mode"]), 8) & 0o6000) !== 0,
+    );
+    assert.ok(setIds.length > 0);
+    for (const row of rows) {
+      const wanted = expected.get(row["path"]);
+      assert.equal(row["sha256"], wanted?.["sha256"]);
+      assert.equal(Number.parseInt(String(row["mode"]), 8) & 0o6000, 0, String(row["path"]));
+    }
   });
 
   it("refuses an image whose chunks it cannot read before it writes anything", async () => {
