@@ -33,7 +33,10 @@ export function addMountCommand(program: EnvironmentCommand): void {
     .argument("[image]", IMAGE_DESCRIPTION)
     .argument("[mountpoint]", "an existing directory")
     .option("--engine <name>", `${ENGINES.join(", ")} (default: auto)`)
-    .option("--cache-dir <dir>", `folder of the cache (default: ${defaultCacheDirectory()})`)
+    .option(
+      "--cache-dir <dir>",
+      "folder of the cache (default: /var/cache/nydus-toolkit for root, ~/.cache/nydus-toolkit for others)",
+    )
     .option("--prefetch <what>", `fetch in the background: ${PREFETCH_CHOICES.join(", ")} (default: none)`)
     .option("--workers <number>", "threads that answer reads (default: 2)", integerArgument)
     .option("--detach", "return once the image is mounted")
