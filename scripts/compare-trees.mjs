@@ -35,10 +35,10 @@ function xattrNamesOf(path) {
 
 function xattrsOf(path) {
   const names = xattrNamesOf(path).map((name) => Buffer.from(name).toString("latin1"));
-  const valueOf = (name) => Buffer.from(addon.lgetxattr(path, Buffer.from(name, "latin1"))).toString("hex");
+  const hexOf = (name) => Buffer.from(addon.lgetxattr(path, Buffer.from(name, "latin1"))).toString("hex");
   return names
     .sort()
-    .map((name) => `${name}=${valueOf(name)}`)
+    .map((name) => `${name}=${hexOf(name)}`)
     .join(" ");
 }
 
