@@ -1,3 +1,4 @@
+import { orAborted } from "../base/abort.ts";
 import { CodedError } from "../base/errors.ts";
 import { limit } from "../base/limit.ts";
 import { MAX_CHUNK_COUNT } from "../format/blob/chunk-table.ts";
@@ -7,6 +8,8 @@ import type { Blob, Chunk } from "../image/chunk.ts";
 import { chunkTableOfV5 } from "../image/chunk-table-v5.ts";
 import type { BlobSource, ReadOptions } from "../store/blob-source.ts";
 import type { CacheableBlob } from "../store/chunk-cache.ts";
+import type { ImageSource } from "../store/image-source.ts";
+import { readBlobDigests } from "./blob-digests.ts";
 import { checkSupported, chunkTableOfMeta, isCompleteMeta, readBlobMeta } from "./blob-meta.ts";
 import type { NydusManifest } from "./select-nydus-manifest.ts";
 
@@ -23,7 +26,15 @@ export interface NydusImageParts {
   readonly source: BlobSource;
   readonly metaFiles: ReadonlyMap<string, Uint8Array>;
   readonly selected: NydusManifest | undefined;
+  readonly imageSource: ImageSource | undefined;
   readonly resources: AsyncDisposable | undefined;
+}
+
+/** A chunk table that is being loaded, or was. */
+interface LoadingBlob {
+  readonly blob: Promise<CacheableBlob>;
+  readonly controller: AbortController;
+  waiters: number;
 }
 
 /**
@@ -44,8 +55,10 @@ export class NydusImage implements AsyncDisposable {
   readonly metaFiles: ReadonlyMap<string, Uint8Array>;
   /** Absent for an image that is a bootstrap file with directories of blobs. */
   readonly selected: NydusManifest | undefined;
+  /** Where manifest and configuration are; absent as {@link NydusImage.selected} is. */
+  readonly imageSource: ImageSource | undefined;
   readonly #resources: AsyncDisposable | undefined;
-  readonly #blobs: (Promise<CacheableBlob> | undefined)[] = [];
+  readonly #blobs: (LoadingBlob | undefined)[] = [];
   #chunks: readonly (readonly Chunk[])[] | undefined;
 
   constructor(parts: NydusImageParts) {
@@ -55,6 +68,7 @@ export class NydusImage implements AsyncDisposable {
     this.source = parts.source;
     this.metaFiles = parts.metaFiles;
     this.selected = parts.selected;
+    this.imageSource = parts.imageSource;
     this.#resources = parts.resources;
   }
 
@@ -72,15 +86,19 @@ export class NydusImage implements AsyncDisposable {
    * @throws {CodedError} ERR_BLOB_CORRUPT when the table contradicts itself or the bootstrap,
    *   ERR_FEATURE_UNSUPPORTED naming the feature, ERR_LIMIT_EXCEEDED, and what the source throws.
    */
-  loadBlob(blobIndex: number, options: ReadOptions): Promise<CacheableBlob> {
+  async loadBlob(blobIndex: number, { signal }: ReadOptions): Promise<CacheableBlob> {
     const known = this.#blobs[blobIndex];
-    if (known !== undefined) return known;
-    const loading = this.#load(blobIndex, options);
-    this.#blobs[blobIndex] = loading;
-    loading.catch(() => {
-      this.#blobs[blobIndex] = undefined;
-    });
-    return loading;
+    const loading = known ?? this.#startLoading(blobIndex);
+    loading.waiters++;
+    try {
+      return await orAborted(loading.blob, signal);
+    } finally {
+      // One caller's signal must not end what others wait for: only the last to leave stops the work.
+      if (--loading.waiters === 0 && signal.aborted) {
+        this.#forget(blobIndex, loading);
+        loading.controller.abort(signal.reason);
+      }
+    }
   }
 
   /** All blobs with their chunk tables, as {@link NydusImage.loadBlob}, in the order of the blob table. */
@@ -93,6 +111,19 @@ export class NydusImage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources?.[Symbol.asyncDispose]();
+  }
+
+  #startLoading(blobIndex: number): LoadingBlob {
+    const controller = new AbortController();
+    const blob = this.#load(blobIndex, { signal: controller.signal });
+    const loading: LoadingBlob = { blob, controller, waiters: 0 };
+    this.#blobs[blobIndex] = loading;
+    blob.catch(() => this.#forget(blobIndex, loading));
+    return loading;
+  }
+
+  #forget(blobIndex: number, loading: LoadingBlob): void {
+    if (this.#blobs[blobIndex] === loading) this.#blobs[blobIndex] = undefined;
   }
 
   async #load(blobIndex: number, options: ReadOptions): Promise<CacheableBlob> {
@@ -113,7 +144,10 @@ export class NydusImage implements AsyncDisposable {
     for (const difference of chunkTableDifferences(chunks, table)) {
       throw new CodedError("ERR_BLOB_CORRUPT", `blob ${blob.id}: ${difference}`);
     }
-    return { ...common, table, digests: digestsOfChunks(chunks, table.count), metaBytes };
+    // Without a chunk table in the bootstrap, what the blob says of its chunks may still be proven.
+    const digests =
+      digestsOfChunks(chunks, table.count) ?? (await readBlobDigests(this.source, blob, options));
+    return { ...common, table, digests, metaBytes };
   }
 
   async #metaBytes(blob: Blob, options: ReadOptions): Promise<Uint8Array> {

@@ -5,13 +5,12 @@ import { digestChunk } from "../codec/digest.ts";
 import type { Platform } from "../format/oci/descriptor.ts";
 import { platformOfHost } from "../format/oci/platform.ts";
 import { PLACEHOLDER_BLOB_ID } from "../format/rafs/blob-record.ts";
-import type { Bootstrap } from "../image/bootstrap.ts";
 import { BOOTSTRAP_LIMITS } from "../image/bootstrap-limits.ts";
 import { readBootstrap } from "../image/bootstrap-reader.ts";
 import { BlobDirectories } from "../layout/blob-directories.ts";
 import { openStoredFile, readStored } from "../layout/stored-file.ts";
 import type { ImageSource } from "../store/image-source.ts";
-import { NydusImage } from "./nydus-image.ts";
+import { NydusImage, type NydusImageParts } from "./nydus-image.ts";
 import { readBootstrapLayer } from "./read-bootstrap-layer.ts";
 import { selectNydusManifest } from "./select-nydus-manifest.ts";
 
@@ -33,75 +32,102 @@ export interface OpenNydusOptions {
   readonly allowUnsupported?: boolean;
 }
 
+/** A Nydus image whose bootstrap was fetched but not looked at. */
+export interface LocatedImage extends Omit<NydusImageParts, "bootstrap"> {
+  /** Id of the blob that the bootstrap may have been inlined in. */
+  readonly blobId: string | undefined;
+}
+
 /**
  * Opens a Nydus image: reads manifest and bootstrap, no blob yet.
  *
  * @param where An image source stays the caller's to dispose, and must live as long as the image.
- * @throws {CodedError} ERR_IMAGE_INVALID when it is no Nydus image, ERR_BOOTSTRAP_CORRUPT,
- *   ERR_FEATURE_UNSUPPORTED naming the feature, ERR_OPTION_INVALID for a blob id that is missing or none,
- *   ERR_LIMIT_EXCEEDED, and what the source throws.
+ * @throws {CodedError} as {@link locateNydusImage} and {@link openLocatedImage}.
  */
 export async function openNydusImage(
   where: ImageSource | BootstrapFile,
   options: OpenNydusOptions,
 ): Promise<NydusImage> {
-  return "bootstrap" in where ? openBootstrapFile(where, options) : openFromSource(where, options);
+  return openLocatedImage(await locateNydusImage(where, options), options);
 }
 
-async function openFromSource(source: ImageSource, options: OpenNydusOptions): Promise<NydusImage> {
-  const platform = options.platform ?? platformOfHost(process.platform, process.arch);
-  const selected = await selectNydusManifest(source, platform, options);
-  const layer = source.openBlob(selected.bootstrapLayer, options);
-  const { bootstrap: bytes, metaFiles } = await readBootstrapLayer(
-    layer,
-    `bootstrap layer of ${source.name}`,
-  );
-  return new NydusImage({
-    name: source.name,
-    bootstrap: parse(bytes, options, undefined),
-    bootstrapBytes: bytes,
-    source: source.blobs,
-    metaFiles,
-    selected,
-    resources: undefined,
-  });
+/**
+ * Finds a Nydus image and reads its bootstrap as bytes.
+ *
+ * @throws {CodedError} ERR_IMAGE_INVALID when it is no Nydus image, ERR_IMAGE_NOT_FOUND, ERR_OPTION_INVALID
+ *   for a blob id that is none, ERR_LIMIT_EXCEEDED, and what the source throws.
+ */
+export async function locateNydusImage(
+  where: ImageSource | BootstrapFile,
+  options: Omit<OpenNydusOptions, "allowUnsupported">,
+): Promise<LocatedImage> {
+  return "bootstrap" in where ? locateFile(where) : locateInSource(where, options);
 }
 
-async function openBootstrapFile(where: BootstrapFile, options: OpenNydusOptions): Promise<NydusImage> {
-  if (where.blobId !== undefined && !isBlobId(where.blobId)) {
-    throw new CodedError(
-      "ERR_OPTION_INVALID",
-      `blob id must be 64 hex digits, got ${JSON.stringify(where.blobId)}`,
-    );
-  }
-  const bytes = await readBootstrapFile(where.bootstrap);
-  const ownName = basename(where.bootstrap).replace(/\..*$/s, "");
-  const blobId = where.blobId ?? (isBlobId(ownName) ? ownName : undefined);
-  const bootstrap = parse(bytes, options, blobId);
-  if (bootstrap.blobs.some(({ id }) => id === PLACEHOLDER_BLOB_ID)) {
-    throw new CodedError(
-      "ERR_OPTION_INVALID",
-      `bootstrap ${where.bootstrap} was inlined in a blob whose id is neither given nor its file name`,
-    );
-  }
-  const directories = new BlobDirectories(where.blobDirs);
-  return new NydusImage({
-    name: where.bootstrap,
-    bootstrap,
-    bootstrapBytes: bytes,
-    source: directories,
-    metaFiles: new Map(),
-    selected: undefined,
-    resources: directories,
-  });
-}
-
-function parse(bytes: Uint8Array, options: OpenNydusOptions, blobId: string | undefined): Bootstrap {
-  return readBootstrap(bytes, {
+/**
+ * Reads the bootstrap of an image.
+ *
+ * @throws {CodedError} ERR_BOOTSTRAP_CORRUPT, ERR_DIGEST_MISMATCH, ERR_FEATURE_UNSUPPORTED naming the
+ *   feature, ERR_LIMIT_EXCEEDED, ERR_OPTION_INVALID when the id of a blob must be given.
+ */
+export function openLocatedImage(
+  located: LocatedImage,
+  options: Pick<OpenNydusOptions, "allowUnsupported"> = {},
+): NydusImage {
+  const { blobId, ...parts } = located;
+  const bootstrap = readBootstrap(parts.bootstrapBytes, {
     allowUnsupported: options.allowUnsupported ?? false,
     digest: digestChunk,
     ...(blobId !== undefined && { blobId }),
   });
+  if (bootstrap.blobs.some(({ id }) => id === PLACEHOLDER_BLOB_ID)) {
+    throw new CodedError(
+      "ERR_OPTION_INVALID",
+      `bootstrap of ${parts.name} was inlined in a blob whose id is neither given nor its file's name`,
+    );
+  }
+  return new NydusImage({ ...parts, bootstrap });
+}
+
+async function locateInSource(
+  source: ImageSource,
+  options: Omit<OpenNydusOptions, "allowUnsupported">,
+): Promise<LocatedImage> {
+  const platform = options.platform ?? platformOfHost(process.platform, process.arch);
+  const selected = await selectNydusManifest(source, platform, options);
+  const layer = source.openBlob(selected.bootstrapLayer, options);
+  const { bootstrap, metaFiles } = await readBootstrapLayer(layer, `bootstrap layer of ${source.name}`);
+  return {
+    name: source.name,
+    bootstrapBytes: bootstrap,
+    blobId: undefined,
+    source: source.blobs,
+    metaFiles,
+    selected,
+    imageSource: source,
+    resources: undefined,
+  };
+}
+
+async function locateFile({ bootstrap, blobDirs, blobId }: BootstrapFile): Promise<LocatedImage> {
+  if (blobId !== undefined && !isBlobId(blobId)) {
+    throw new CodedError(
+      "ERR_OPTION_INVALID",
+      `blob id must be 64 hex digits, got ${JSON.stringify(blobId)}`,
+    );
+  }
+  const ownName = basename(bootstrap).replace(/\..*$/s, "");
+  const directories = new BlobDirectories(blobDirs);
+  return {
+    name: bootstrap,
+    bootstrapBytes: await readBootstrapFile(bootstrap),
+    blobId: blobId ?? (isBlobId(ownName) ? ownName : undefined),
+    source: directories,
+    metaFiles: new Map(),
+    selected: undefined,
+    imageSource: undefined,
+    resources: directories,
+  };
 }
 
 async function readBootstrapFile(path: string): Promise<Uint8Array> {

@@ -89,9 +89,11 @@ export class RegistryBlobs implements BlobSource {
       const to = end === undefined ? piece.length : Math.min(piece.length, end - position);
       position += piece.length;
       if (to > from) yield piece.subarray(from, to);
-      if (end !== undefined && position >= end) return;
+      // Read to its end, the answer to a range gives its connection back; the rest of a whole blob is not worth that.
+      const isOver = response.status === 206 ? position > (end ?? position) : position >= (end ?? Infinity);
+      if (isOver) return;
     }
-    if (end !== undefined) throw this.#short(digest, end);
+    if (end !== undefined && position < end) throw this.#short(digest, end);
   }
 
   async #open(

@@ -1,6 +1,11 @@
 import { EnvironmentCommand } from "../program.ts";
 import { VERSION } from "../version.ts";
+import { addCheckCommand } from "./check-command.ts";
 import { addConvertCommand } from "./convert-command.ts";
+import { addInspectCommand } from "./inspect-command.ts";
+import { addLsCommand } from "./ls-command.ts";
+import { addStatCommand } from "./stat-command.ts";
+import { addUnpackCommand } from "./unpack-command.ts";
 
 /** The program `nydus-convert` with all its commands. */
 export function createConvertProgram(): EnvironmentCommand {
@@ -12,5 +17,10 @@ export function createConvertProgram(): EnvironmentCommand {
     // Options behind a subcommand's name are the subcommand's.
     .enablePositionalOptions();
   addConvertCommand(program);
+  addCheckCommand(program);
+  addInspectCommand(program);
+  addLsCommand(program);
+  addStatCommand(program);
+  addUnpackCommand(program);
   return program;
 }

@@ -1,0 +1,226 @@
+import { equalBytes } from "../base/bytes.ts";
+import { digestHex } from "../base/digest.ts";
+import { isCoded } from "../base/errors.ts";
+import { digestChunk } from "../codec/digest.ts";
+import { decodeBlobMetaFile } from "../format/blob/blob-meta-file.ts";
+import type { Descriptor, Platform } from "../format/oci/descriptor.ts";
+import { decodeImageConfig, type ImageConfig } from "../format/oci/image-config.ts";
+import { platformOfHost } from "../format/oci/platform.ts";
+import { checkBootstrap } from "../image/check.ts";
+import type { Blob } from "../image/chunk.ts";
+import { rowDifferences } from "../image/row-differences.ts";
+import type { LsRow } from "../image/tree-rows.ts";
+import type { CacheableBlob } from "../store/chunk-cache.ts";
+import type { ImageSource } from "../store/image-source.ts";
+import { readBlobMeta } from "./blob-meta.ts";
+import { checkBlob } from "./check-blob.ts";
+import { type CheckFinding, CheckFindings, MAX_FINDINGS_PER_PLACE } from "./check-findings.ts";
+import { manifestFaults } from "./check-manifest.ts";
+import { listImage } from "./list-image.ts";
+import type { NydusImage } from "./nydus-image.ts";
+import { type LocatedImage, openLocatedImage } from "./open-nydus-image.ts";
+import { readOriginal } from "./original-tree.ts";
+
+export type { CheckFinding } from "./check-findings.ts";
+
+/** How an image is checked. */
+export interface CheckOptions {
+  readonly signal: AbortSignal;
+  /** Look at manifest, bootstrap and chunk tables only. @default false */
+  readonly metadataOnly?: boolean;
+  /** The ordinary image to compare with. @default none */
+  readonly original?: ImageSource;
+  /** Of the original. @default the host's */
+  readonly platform?: Platform;
+  readonly onFinding: (finding: CheckFinding) => void;
+  /** Told what is looked at. */
+  readonly onProgress: (what: string) => void;
+}
+
+/** What a check came to. */
+export interface CheckSummary {
+  readonly errors: number;
+  readonly warnings: number;
+  readonly names: number;
+  readonly blobs: number;
+  /** Chunks that were read and are what their digests say. */
+  readonly verifiedChunks: number;
+  /** Chunks that were read but that no digest proves. */
+  readonly unverifiedChunks: number;
+  /** Stored bytes of the blobs that were read. */
+  readonly storedBytes: number;
+  /** Exit status. */
+  readonly exit: 0 | 4 | 5;
+}
+
+/**
+ * Checks all of an image: manifest, bootstrap, chunk tables, every chunk, every blob, and the tree against
+ * an original.
+ *
+ * @throws {CodedError} ERR_FEATURE_UNSUPPORTED naming the feature, ERR_OPTION_INVALID, and what sources
+ *   throw when they cannot be reached. What is wrong with the image is a finding.
+ */
+export async function checkImage(located: LocatedImage, options: CheckOptions): Promise<CheckSummary> {
+  const findings = new CheckFindings(options.onFinding);
+  options.onProgress(`bootstrap of ${located.name}`);
+  const image = openOrFind(located, findings);
+  const totals = { blobs: 0, verifiedChunks: 0, unverifiedChunks: 0, storedBytes: 0 };
+  let names = 0;
+  if (image !== undefined) {
+    const config = await checkManifest(image, findings, options);
+    const blobs = await loadTables(image, findings, options);
+    if (options.metadataOnly !== true) await checkBlobs(image, blobs, findings, options, totals);
+    names = await checkNames(image, config, findings, options);
+  }
+  const { errors, warnings, exit } = findings;
+  return { errors, warnings, names, ...totals, exit };
+}
+
+function openOrFind(located: LocatedImage, findings: CheckFindings): NydusImage | undefined {
+  let image: NydusImage | undefined;
+  let failure: unknown;
+  try {
+    image = openLocatedImage(located);
+  } catch (error) {
+    if (isCoded(error, "ERR_FEATURE_UNSUPPORTED", "ERR_OPTION_INVALID")) throw error;
+    failure = error;
+  }
+  const found = checkBootstrap(located.bootstrapBytes, { digest: digestChunk });
+  // The bootstrap does not know the blob it is part of, but here the user or the file's name said it.
+  findings.addAll(found.filter(({ code }) => code !== "blob-id-placeholder" || located.blobId === undefined));
+  if (image === undefined && findings.errors === 0) findings.addError(failure, "bootstrap");
+  return image;
+}
+
+async function checkManifest(
+  { selected, imageSource, bootstrap }: NydusImage,
+  findings: CheckFindings,
+  { signal }: CheckOptions,
+): Promise<ImageConfig | undefined> {
+  if (selected === undefined || imageSource === undefined) return undefined;
+  try {
+    const bytes = await imageSource.readDocument(selected.manifest.config, { signal });
+    const config = decodeImageConfig(bytes);
+    for (const fault of manifestFaults(selected, config, bootstrap)) {
+      findings.add("ERR_IMAGE_INVALID", "manifest", fault);
+    }
+    return config;
+  } catch (error) {
+    findings.addError(error, "configuration");
+    return undefined;
+  }
+}
+
+/** The chunk table of every blob; absent where it cannot be read. */
+async function loadTables(
+  image: NydusImage,
+  findings: CheckFindings,
+  options: CheckOptions,
+): Promise<(CacheableBlob | undefined)[]> {
+  const blobs: (CacheableBlob | undefined)[] = [];
+  for (const [index, blob] of image.bootstrap.blobs.entries()) {
+    const where = `blob ${blob.id}`;
+    options.onProgress(`chunk table of ${where}`);
+    let loaded: CacheableBlob | undefined;
+    try {
+      loaded = await image.loadBlob(index, options);
+      if (options.metadataOnly !== true) await checkOwnTable(image, blob, loaded, findings, options);
+    } catch (error) {
+      findings.addError(error, where);
+    }
+    blobs.push(loaded);
+  }
+  return blobs;
+}
+
+/** Where the bootstrap layer has the table, our readers never see the blob's own, but nydusd does. */
+async function checkOwnTable(
+  image: NydusImage,
+  blob: Blob,
+  { metaBytes }: CacheableBlob,
+  findings: CheckFindings,
+  options: CheckOptions,
+): Promise<void> {
+  if (metaBytes === undefined) return;
+  const own = decodeBlobMetaFile(await readBlobMeta(image.source, blob, options));
+  if (equalBytes(own.chunkInformation, decodeBlobMetaFile(metaBytes).chunkInformation)) return;
+  findings.add("ERR_BLOB_CORRUPT", `blob ${blob.id}`, "has other chunk information than the bootstrap layer");
+}
+
+async function checkBlobs(
+  image: NydusImage,
+  blobs: readonly (CacheableBlob | undefined)[],
+  findings: CheckFindings,
+  options: CheckOptions,
+  totals: { blobs: number; verifiedChunks: number; unverifiedChunks: number; storedBytes: number },
+): Promise<void> {
+  const layers = new Map<string, Descriptor>(
+    image.selected?.manifest.layers.map((layer) => [digestHex(layer.digest), layer]),
+  );
+  for (const [index, chunked] of blobs.entries()) {
+    const blob = image.bootstrap.blobs[index];
+    if (blob === undefined || chunked === undefined) continue;
+    options.onProgress(`chunks of blob ${blob.id}`);
+    try {
+      const size = layers.get(blob.id)?.size;
+      const checked = await checkBlob({ blob, chunked, size }, image.source, findings, options);
+      totals.blobs++;
+      totals.verifiedChunks += checked.chunks - checked.unverified;
+      totals.unverifiedChunks += checked.unverified;
+      totals.storedBytes += checked.size;
+      if (checked.unverified > 0) {
+        const what = `${checked.unverified} of ${checked.chunks} chunks have no digest that proves them`;
+        findings.warn("chunk-table-missing", `blob ${blob.id}`, what);
+      }
+    } catch (error) {
+      findings.addError(error, `blob ${blob.id}`);
+    }
+  }
+}
+
+/** @returns How many names the image has. */
+async function checkNames(
+  image: NydusImage,
+  config: ImageConfig | undefined,
+  findings: CheckFindings,
+  options: CheckOptions,
+): Promise<number> {
+  const { original, signal } = options;
+  const digest = original !== undefined && options.metadataOnly !== true;
+  let found: readonly LsRow[];
+  try {
+    if (digest) options.onProgress(`files of ${image.name}`);
+    found = await listImage(image, { digest, signal });
+  } catch (error) {
+    findings.addError(error, "files");
+    return 0;
+  }
+  if (original !== undefined) await compareWith(original, found, config, findings, options);
+  return found.length;
+}
+
+async function compareWith(
+  original: ImageSource,
+  found: readonly LsRow[],
+  config: ImageConfig | undefined,
+  findings: CheckFindings,
+  options: CheckOptions,
+): Promise<void> {
+  options.onProgress(`layers of ${original.name}`);
+  const platform = options.platform ?? platformOfHost(process.platform, process.arch);
+  const { rows, config: originalConfig } = await readOriginal(original, platform, options);
+  const wanted = options.metadataOnly === true ? rows.map(({ sha256: _, ...row }) => row) : rows;
+  let told = 0;
+  for (const { path, message } of rowDifferences(wanted, found)) {
+    findings.add("ERR_IMAGE_DIFFERS", path, message);
+    if (++told >= MAX_FINDINGS_PER_PLACE) break;
+  }
+  if (config !== undefined && runtimeOf(config) !== runtimeOf(originalConfig)) {
+    findings.add("ERR_IMAGE_DIFFERS", "configuration", "is not that of the original");
+  }
+}
+
+/** What a container is run with. */
+function runtimeOf({ document }: ImageConfig): string {
+  return JSON.stringify([document["config"], document["architecture"], document["os"]]);
+}
