@@ -23,24 +23,23 @@ function contentsOf(path) {
   return digest.digest("hex");
 }
 
-/** A mount of an image without any xattrs says that it does not have the call. */
-function xattrNames(path) {
+function xattrNamesOf(path) {
   try {
     return addon.llistxattr(path);
   } catch (error) {
+    // A filesystem may say that it has none at all.
     if (error.code === "ENOTSUP") return [];
     throw error;
   }
 }
 
 function xattrsOf(path) {
-  const names = xattrNames(path).map((name) => Buffer.from(name).toString("latin1"));
-  const pairs = names
+  const names = xattrNamesOf(path).map((name) => Buffer.from(name).toString("latin1"));
+  const hexOf = (name) => Buffer.from(addon.lgetxattr(path, Buffer.from(name, "latin1"))).toString("hex");
+  return names
     .sort()
-    .map(
-      (name) => `${name}=${Buffer.from(addon.lgetxattr(path, Buffer.from(name, "latin1"))).toString("hex")}`,
-    );
-  return pairs.join(" ");
+    .map((name) => `${name}=${hexOf(name)}`)
+    .join(" ");
 }
 
 /** Everything of one path that must agree; `links` gives hard links the first path of their inode. */

@@ -69,7 +69,7 @@ export async function serveImage(
   options: MountImageOptions,
   hooks: MountHooks,
 ): Promise<MountStats> {
-  const { bytes, blobRows } = mountableBootstrap(image.bootstrap, image.bootstrapBytes);
+  const { bytes, blobRows } = mountableBootstrap(image.outline, image.bootstrapBytes);
   const path = composeSource(image, options.cacheDirectory, blobRows);
   await using blobs = path.blobs;
   const mounted = await mountImage(
@@ -91,7 +91,7 @@ export async function serveImage(
   const ending = new AbortController();
   const fetching = prefetch(
     options.prefetch ?? "none",
-    image.bootstrap,
+    image,
     blobs,
     (row) => blobRows.indexOf(row),
     ending.signal,

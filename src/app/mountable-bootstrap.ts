@@ -3,6 +3,7 @@ import { CHUNK_INFORMATION_V1_SIZE } from "../format/blob/chunk-information-v1.t
 import { DECODED_ALIGNMENT } from "../format/blob/chunk-table.ts";
 import { BLOB_FEATURES } from "../format/rafs/features.ts";
 import type { Bootstrap } from "../image/bootstrap.ts";
+import type { BootstrapOutline } from "../image/bootstrap-outline.ts";
 import { writeBootstrap } from "../image/bootstrap-writer.ts";
 import type { Blob, Chunk } from "../image/chunk.ts";
 import type { Directory, Inode } from "../image/tree.ts";
@@ -21,8 +22,9 @@ export interface MountableBootstrap {
  *
  * @throws {CodedError} as {@link writeBootstrap}.
  */
-export function mountableBootstrap(bootstrap: Bootstrap, bytes: Uint8Array): MountableBootstrap {
-  if (bootstrap.fsVersion === 6) return { bytes, blobRows: bootstrap.blobs.map((_, row) => row) };
+export function mountableBootstrap(outline: BootstrapOutline, bytes: Uint8Array): MountableBootstrap {
+  if (outline.fsVersion === 6) return { bytes, blobRows: outline.blobs.map((_, row) => row) };
+  const { bootstrap } = outline;
   const repacked = new RepackedChunks(bootstrap);
   const root = repacked.inode(bootstrap.root) as Directory;
   const blobs = bootstrap.blobs.map((blob, row) => repacked.blob(blob, row));

@@ -2,8 +2,9 @@ import { orAborted } from "../base/abort.ts";
 import { CodedError } from "../base/errors.ts";
 import { limit } from "../base/limit.ts";
 import { MAX_CHUNK_COUNT } from "../format/blob/chunk-table.ts";
-import { chunksByBlob, chunkTableDifferences, digestsOfChunks } from "../image/blob-chunks.ts";
+import { chunkTableDifferences, digestsOfChunks } from "../image/blob-chunks.ts";
 import type { Bootstrap } from "../image/bootstrap.ts";
+import type { BootstrapOutline } from "../image/bootstrap-outline.ts";
 import type { Blob, Chunk } from "../image/chunk.ts";
 import { chunkTableOfV5 } from "../image/chunk-table-v5.ts";
 import type { BlobSource, ReadOptions } from "../store/blob-source.ts";
@@ -21,7 +22,7 @@ const MAX_IMAGE_CHUNKS = MAX_CHUNK_COUNT;
 /** What {@link NydusImage} is made of. */
 export interface NydusImageParts {
   readonly name: string;
-  readonly bootstrap: Bootstrap;
+  readonly outline: BootstrapOutline;
   readonly bootstrapBytes: Uint8Array;
   readonly source: BlobSource;
   readonly metaFiles: ReadonlyMap<string, Uint8Array>;
@@ -46,7 +47,8 @@ interface LoadingBlob {
 export class NydusImage implements AsyncDisposable {
   /** As the user wrote it. */
   readonly name: string;
-  readonly bootstrap: Bootstrap;
+  /** What the bootstrap says of its blobs. */
+  readonly outline: BootstrapOutline;
   /** The bootstrap as it is stored, v5 or v6. */
   readonly bootstrapBytes: Uint8Array;
   /** Stored ranges of the image's blobs. */
@@ -63,7 +65,7 @@ export class NydusImage implements AsyncDisposable {
 
   constructor(parts: NydusImageParts) {
     this.name = parts.name;
-    this.bootstrap = parts.bootstrap;
+    this.outline = parts.outline;
     this.bootstrapBytes = parts.bootstrapBytes;
     this.source = parts.source;
     this.metaFiles = parts.metaFiles;
@@ -72,9 +74,18 @@ export class NydusImage implements AsyncDisposable {
     this.#resources = parts.resources;
   }
 
-  /** The chunks of a blob that files use, each once. */
+  /**
+   * The bootstrap with its tree; read when first asked for.
+   *
+   * @throws {CodedError} ERR_BOOTSTRAP_CORRUPT.
+   */
+  get bootstrap(): Bootstrap {
+    return this.outline.bootstrap;
+  }
+
+  /** The chunks of a blob that the image uses, each once. */
   chunksOf(blobIndex: number): readonly Chunk[] {
-    this.#chunks ??= chunksByBlob(this.bootstrap);
+    this.#chunks ??= this.outline.chunksByBlob();
     return this.#chunks[blobIndex] ?? [];
   }
 
@@ -82,7 +93,7 @@ export class NydusImage implements AsyncDisposable {
    * A blob with its chunk table: from the bootstrap layer where it is there, else by one request to the
    * source. Loaded once; a failure is not remembered.
    *
-   * @param blobIndex Row of `bootstrap.blobs`.
+   * @param blobIndex Row of `outline.blobs`.
    * @throws {CodedError} ERR_BLOB_CORRUPT when the table contradicts itself or the bootstrap,
    *   ERR_FEATURE_UNSUPPORTED naming the feature, ERR_LIMIT_EXCEEDED, and what the source throws.
    */
@@ -105,7 +116,7 @@ export class NydusImage implements AsyncDisposable {
   loadBlobs(options: ReadOptions): Promise<readonly CacheableBlob[]> {
     const inTurn = limit(TABLE_READS);
     return Promise.all(
-      this.bootstrap.blobs.map((_, blobIndex) => inTurn(() => this.loadBlob(blobIndex, options))),
+      this.outline.blobs.map((_, blobIndex) => inTurn(() => this.loadBlob(blobIndex, options))),
     );
   }
 
@@ -127,7 +138,7 @@ export class NydusImage implements AsyncDisposable {
   }
 
   async #load(blobIndex: number, options: ReadOptions): Promise<CacheableBlob> {
-    const blob = this.bootstrap.blobs[blobIndex];
+    const blob = this.outline.blobs[blobIndex];
     if (blob === undefined) throw new RangeError(`image ${this.name} has no blob ${blobIndex}`);
     checkSupported(blob);
     this.#checkCounts();
@@ -137,7 +148,7 @@ export class NydusImage implements AsyncDisposable {
       digester: blob.digester,
       decodedSize: blob.decodedSize,
     };
-    if (this.bootstrap.fsVersion === 5) return { ...common, ...chunkTableOfV5(this.bootstrap, blobIndex) };
+    if (this.outline.fsVersion === 5) return { ...common, ...chunkTableOfV5(this.bootstrap, blobIndex) };
     const chunks = this.chunksOf(blobIndex);
     const metaBytes = await this.#metaBytes(blob, options);
     const table = chunkTableOfMeta(metaBytes, blob);
@@ -157,7 +168,7 @@ export class NydusImage implements AsyncDisposable {
   }
 
   #checkCounts(): void {
-    const count = this.bootstrap.blobs.reduce((sum, blob) => sum + blob.chunkCount, 0);
+    const count = this.outline.blobs.reduce((sum, blob) => sum + blob.chunkCount, 0);
     if (count > MAX_IMAGE_CHUNKS) {
       throw new CodedError(
         "ERR_LIMIT_EXCEEDED",

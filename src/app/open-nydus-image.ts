@@ -6,7 +6,7 @@ import type { Platform } from "../format/oci/descriptor.ts";
 import { platformOfHost } from "../format/oci/platform.ts";
 import { PLACEHOLDER_BLOB_ID } from "../format/rafs/blob-record.ts";
 import { BOOTSTRAP_LIMITS } from "../image/bootstrap-limits.ts";
-import { readBootstrap } from "../image/bootstrap-reader.ts";
+import { BootstrapOutline } from "../image/bootstrap-outline.ts";
 import { BlobDirectories } from "../layout/blob-directories.ts";
 import { openStoredFile, readStored } from "../layout/stored-file.ts";
 import type { ImageSource } from "../store/image-source.ts";
@@ -33,7 +33,7 @@ export interface OpenNydusOptions {
 }
 
 /** A Nydus image whose bootstrap was fetched but not looked at. */
-export interface LocatedImage extends Omit<NydusImageParts, "bootstrap"> {
+export interface LocatedImage extends Omit<NydusImageParts, "outline"> {
   /** Id of the blob that the bootstrap may have been inlined in. */
   readonly blobId: string | undefined;
 }
@@ -65,7 +65,7 @@ export async function locateNydusImage(
 }
 
 /**
- * Reads the bootstrap of an image.
+ * Reads of the bootstrap of an image what it says of its blobs; the tree waits until it is asked for.
  *
  * @throws {CodedError} ERR_BOOTSTRAP_CORRUPT, ERR_DIGEST_MISMATCH, ERR_FEATURE_UNSUPPORTED naming the
  *   feature, ERR_LIMIT_EXCEEDED, ERR_OPTION_INVALID when the id of a blob must be given.
@@ -75,18 +75,18 @@ export function openLocatedImage(
   options: Pick<OpenNydusOptions, "allowUnsupported"> = {},
 ): NydusImage {
   const { blobId, ...parts } = located;
-  const bootstrap = readBootstrap(parts.bootstrapBytes, {
+  const outline = new BootstrapOutline(parts.bootstrapBytes, {
     allowUnsupported: options.allowUnsupported ?? false,
     digest: digestChunk,
     ...(blobId !== undefined && { blobId }),
   });
-  if (bootstrap.blobs.some(({ id }) => id === PLACEHOLDER_BLOB_ID)) {
+  if (outline.blobs.some(({ id }) => id === PLACEHOLDER_BLOB_ID)) {
     throw new CodedError(
       "ERR_OPTION_INVALID",
       `bootstrap of ${parts.name} was inlined in a blob whose id is neither given nor its file's name`,
     );
   }
-  return new NydusImage({ ...parts, bootstrap });
+  return new NydusImage({ ...parts, outline });
 }
 
 async function locateInSource(

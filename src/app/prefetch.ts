@@ -23,12 +23,14 @@ const RUN_CHUNKS = 16;
  */
 export async function prefetch(
   choice: PrefetchChoice,
-  image: Image,
+  opened: { readonly bootstrap: Image },
   blobs: CachedBlobs,
   rowOf: (blobIndex: number) => number,
   signal: AbortSignal,
 ): Promise<void> {
   if (choice === "none") return;
+  // Reads the tree, which a mount does without.
+  const { bootstrap: image } = opened;
   const isWhole = choice === "all" || image.prefetch.includes("/");
   const inTurn = limit(PREFETCH_WIDTH);
   const fetching = runsOf(isWhole ? [image.root] : hintedInodes(image)).map(({ blobIndex, run }) =>

@@ -7,7 +7,9 @@ export const DIGEST_LENGTH = 32;
 
 /** The digest that names a chunk: 32 bytes over its decoded bytes. */
 export function digestChunk(digester: Digester, bytes: Uint8Array): Uint8Array {
-  return digester === "blake3" ? plain(blake3(bytes)) : sha256(bytes);
+  // The package takes Buffers only; this is a view, not a copy.
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return digester === "blake3" ? plain(blake3(view)) : sha256(bytes);
 }
 
 /** The 32 bytes of SHA-256 over `bytes`. */

@@ -1,6 +1,20 @@
 import { CodedError } from "../base/errors.ts";
 
-type ZstdBinding = typeof import("zstd-napi/binding.js");
+/** What is used of the package: it is optional, and the build must do without its types. */
+interface ZstdBinding {
+  versionString(): string;
+  compressBound(size: number): number;
+  readonly CCtx: new () => { compress(target: Uint8Array, source: Uint8Array, level: number): number };
+  readonly DCtx: new () => {
+    decompress(target: Uint8Array, source: Uint8Array): number;
+    decompressStream(
+      target: Uint8Array,
+      source: Uint8Array,
+    ): [hint: number, produced: number, consumed: number];
+  };
+}
+
+const PACKAGE: string = "zstd-napi/binding.js";
 
 /** Zstandard as zstd-napi carries it. Contexts are reused: making one costs more than a small chunk. */
 export interface Zstd {
@@ -57,7 +71,7 @@ function wrap(binding: ZstdBinding): Zstd {
 
 async function load(): Promise<Zstd | { readonly missing: unknown }> {
   try {
-    const module = await import("zstd-napi/binding.js");
+    const module = (await import(PACKAGE)) as ZstdBinding & { readonly default?: ZstdBinding };
     return wrap(module.default ?? module);
   } catch (cause) {
     return { missing: cause };

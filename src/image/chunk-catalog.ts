@@ -81,6 +81,26 @@ export class ChunkCatalog {
     this.#chunks.set(key, chunk);
     return chunk;
   }
+
+  /**
+   * The chunks that are known, by blob, for a blob table of `blobCount` rows.
+   *
+   * @throws {CodedError} ERR_BOOTSTRAP_CORRUPT for a chunk of a blob beyond it.
+   */
+  byBlob(blobCount: number): Chunk[][] {
+    const chunks: Chunk[][] = Array.from({ length: blobCount }, () => []);
+    for (const chunk of this.#chunks.values()) {
+      const ofBlob = chunks[chunk.blobIndex];
+      if (ofBlob === undefined) {
+        throw bootstrapError(
+          "ERR_BOOTSTRAP_CORRUPT",
+          `chunk table has a chunk of blob ${chunk.blobIndex}, there are ${blobCount}`,
+        );
+      }
+      ofBlob.push(chunk);
+    }
+    return chunks;
+  }
 }
 
 function decodeRecord(view: DataView, offset: number): ChunkRecord {

@@ -2,7 +2,7 @@ import { throwIfAborted } from "../base/abort.ts";
 import type { ChunkCache } from "./chunk-cache.ts";
 import { runsWhere } from "./chunk-run.ts";
 import type { ChunkRun, ChunkSource, FetchOptions } from "./chunk-source.ts";
-import { checkRun, provableChunks } from "./decode-chunk.ts";
+import { checkRun, chunkDigest, provableChunks } from "./decode-chunk.ts";
 import { singleFlight } from "./single-flight.ts";
 
 /** What the readers of cached blobs asked for, since they were opened. */
@@ -22,6 +22,12 @@ export interface CacheCounts {
   fetchedBytes: number;
 }
 
+/**
+ * Stored bytes that a demanded chunk and its unread neighbours are fetched in. Files that are read together mostly lie
+ * together, and a request costs a registry some milliseconds whatever its size.
+ */
+export const READ_AHEAD_SIZE = 2 ** 20;
+
 /** One blob of a mounted image: its cache files, and where the chunks come from that they lack. */
 export class CachedBlob implements AsyncDisposable {
   readonly cache: ChunkCache;
@@ -36,7 +42,7 @@ export class CachedBlob implements AsyncDisposable {
 
   /**
    * Makes sure that the chunks of a run are ready. Chunks that are not are read once, however many ask, and
-   * giving up here does not take them from those who still wait.
+   * giving up here does not take them from those who still wait. What a reader demands brings its neighbours along.
    *
    * @throws {CodedError} as {@link ChunkSource.fetch}; ERR_CACHE_IO.
    */
@@ -49,7 +55,49 @@ export class CachedBlob implements AsyncDisposable {
     this.counts.misses += misses;
     if (misses === 0) return;
     throwIfAborted(options.signal);
-    await Promise.all(missing.map((part) => this.#fill.fetch(this.cache.blob, part, options, () => {})));
+    await Promise.all(
+      missing.map((part) =>
+        options.class === "demand"
+          ? this.#fetchAhead(part, options)
+          : this.#fill.fetch(this.cache.blob, part, options, () => {}),
+      ),
+    );
+  }
+
+  /** Fetches a run with its neighbours; returns when the run is ready, and fails only for a fault of the run itself. */
+  async #fetchAhead(run: ChunkRun, options: FetchOptions): Promise<void> {
+    const { blob } = this.cache;
+    const ahead = this.#withNeighbours(run);
+    const end = run.first + run.count;
+    let left = run.count;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const sink = (index: number): void => {
+          if (index < end && --left === 0) resolve();
+        };
+        this.#fill.fetch(blob, ahead, options, sink).then(resolve, reject);
+      });
+    } catch (error) {
+      if (ahead.count === run.count || options.signal.aborted) throw error;
+      // The fault may be a neighbour's.
+      await this.#fill.fetch(blob, run, options, () => {});
+    }
+  }
+
+  /** The run and the missing chunks behind it that one request brings. */
+  #withNeighbours(run: ChunkRun): ChunkRun {
+    const { blob } = this.cache;
+    const { storedOffsets, storedSizes } = blob.table;
+    const limit = (storedOffsets[run.first] ?? 0) + READ_AHEAD_SIZE;
+    let end = run.first + run.count;
+    while (end < blob.table.count) {
+      const storedEnd = (storedOffsets[end] ?? 0) + (storedSizes[end] ?? 0);
+      // No file uses a chunk without a digest: an upper layer replaced it.
+      const isUseful = chunkDigest(blob, end) !== undefined;
+      if (storedEnd > limit || !isUseful || this.cache.isReady(end) || this.cache.isClaimed(end)) break;
+      end++;
+    }
+    return { first: run.first, count: end - run.first };
   }
 
   /** True when every chunk is ready: in the cache file, and verified where it has a digest. */

@@ -38,9 +38,9 @@ function counted(source: BlobSource): { source: BlobSource; reads: string[] } {
 }
 
 function withSource(image: NydusImage, parts: Partial<NydusImageParts>): NydusImage {
-  const { name, bootstrap, bootstrapBytes, source, metaFiles, selected, imageSource } = image;
+  const { name, outline, bootstrapBytes, source, metaFiles, selected, imageSource } = image;
   return new NydusImage({
-    ...{ name, bootstrap, bootstrapBytes, source, metaFiles, selected, imageSource },
+    ...{ name, outline, bootstrapBytes, source, metaFiles, selected, imageSource },
     resources: undefined,
     ...parts,
   });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { DirectorySource } from "#src/backend/directory.js";
 import { isZero } from "#src/base/bytes.js";
+import { CodedError } from "#src/base/errors.js";
 import { CachedBlob } from "#src/store/cached-blob.js";
 import { CachedBlobs } from "#src/store/cached-blobs.js";
 import { type CacheableBlob, ChunkCache } from "#src/store/chunk-cache.js";
@@ -46,6 +47,19 @@ async function damage(position: number): Promise<void> {
   await utimes(dataPath(), atime, mtime);
 }
 
+/** Flips a bit of the stored byte at `position`. */
+function flipAt(position: number): (bytes: Uint8Array, offset: number) => Uint8Array {
+  return (bytes, offset) => bytes.map((byte, at) => (offset + at === position ? byte ^ 1 : byte));
+}
+
+/** Has no bytes from `end` on. */
+function failBeyond(end: number): (bytes: Uint8Array, offset: number) => Uint8Array {
+  return (bytes, offset) => {
+    if (offset + bytes.length > end) throw new CodedError("ERR_BLOB_CORRUPT", "the blob ends early");
+    return bytes;
+  };
+}
+
 describe("CachedBlob", () => {
   it("has every chunk of a run in its file, and ready, when ensure() resolves", async () => {
     await using cached = await open();
@@ -69,6 +83,48 @@ describe("CachedBlob", () => {
         fetchedChunks: 20,
       },
     );
+  });
+
+  it("brings along, in the same request, the missing chunks behind the demanded one", async () => {
+    const blobs = memoryBlobs(made);
+    await using cached = await open(new DecodedSource(blobs));
+    await cached.ensure({ first: 4, count: 1 }, DEMAND);
+    await cached.ensure({ first: 4, count: 16 }, DEMAND);
+    assert.equal(blobs.requests.length, 1);
+    assert.equal(cached.counts.fetchedChunks, 16);
+  });
+
+  it("brings none along that the image does not use, nor for a prefetch", async () => {
+    const digests = (blob.digests as Uint8Array).slice().fill(0, 6 * 32, 7 * 32);
+    const cache = await ChunkCache.open(root, { ...blob, digests });
+    const blobs = memoryBlobs(made);
+    await using cached = new CachedBlob(cache, new DecodedSource(blobs));
+    await cached.ensure({ first: 4, count: 1 }, DEMAND);
+    await cached.ensure({ first: 5, count: 1 }, DEMAND);
+    await cached.ensure({ first: 10, count: 1 }, { class: "prefetch", signal });
+    const { storedOffsets, storedSizes } = blob.table;
+    const lengthOf = (first: number, last: number): number =>
+      (storedOffsets[last] as number) + (storedSizes[last] as number) - (storedOffsets[first] as number);
+    assert.deepEqual(
+      blobs.requests.map(({ length }) => length),
+      [lengthOf(4, 5), lengthOf(10, 10)],
+    );
+  });
+
+  it("gives a reader its chunk though a neighbour behind it is damaged or beyond the end", async () => {
+    const { storedOffsets } = blob.table;
+    const cut = storedOffsets[6] as number;
+    for (const tamper of [flipAt(cut), failBeyond(cut)]) {
+      const folder = await mkdtemp(join(root, "cache-"));
+      const source = new DecodedSource(memoryBlobs(made, tamper));
+      await using cached = new CachedBlob(await ChunkCache.open(folder, blob), source);
+      await cached.ensure({ first: 4, count: 2 }, DEMAND);
+      assert.deepEqual(
+        [4, 5, 6].map((index) => cached.cache.isReady(index)),
+        [true, true, false],
+      );
+      await assert.rejects(cached.ensure({ first: 6, count: 1 }, DEMAND));
+    }
   });
 
   it("reads a chunk once, however many ask at the same time", async () => {
@@ -133,7 +189,7 @@ describe("CachedBlob.verifyWhole()", () => {
   it("is false while a chunk is missing, and never asks the network", async () => {
     {
       await using cached = await open();
-      await cached.ensure({ first: 0, count: 19 }, DEMAND);
+      await cached.ensure({ first: 0, count: 19 }, { class: "prefetch", signal });
       assert.equal(await cached.verifyWhole(signal), false);
     }
     await using cached = await open(NOBODY);

@@ -85,6 +85,11 @@ export class CliMount {
     return this.#child.pid ?? 0;
   }
 
+  /** What came on stdout so far. */
+  get stdout(): string {
+    return this.#stdout;
+  }
+
   /** What came on stderr so far. */
   get stderr(): string {
     return this.#stderr;

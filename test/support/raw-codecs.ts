@@ -20,6 +20,7 @@ export function decodeStored(compressor: Compressor, stored: Uint8Array, decoded
 
 /** 32 bytes over `bytes`. */
 export function digestOf(digester: Digester, bytes: Uint8Array): Uint8Array {
-  const digest = digester === "sha256" ? createHash("sha256").update(bytes).digest() : blake3(bytes);
+  const digest =
+    digester === "sha256" ? createHash("sha256").update(bytes).digest() : blake3(Buffer.from(bytes));
   return new Uint8Array(digest);
 }

@@ -8,22 +8,12 @@ export const REF_NAME = "org.opencontainers.image.ref.name";
 export const NYDUS_BLOB_LAYER = "containerd.io/snapshot/nydus-blob";
 /** `"true"` on the last layer, the tar with the bootstrap. */
 export const NYDUS_BOOTSTRAP_LAYER = "containerd.io/snapshot/nydus-bootstrap";
-/** `"true"` on the empty layer that `--merge-platform` puts before the original ones. */
-export const NYDUS_EMPTY_LAYER = "containerd.io/snapshot/nydus-empty-layer";
-/** `"true"` on a blob layer whose chunks are encrypted. */
-export const NYDUS_ENCRYPTED_BLOB = "containerd.io/snapshot/nydus-encrypted-blob";
-/** Digest of the gzipped tar that an OCI-ref blob reads from. */
-export const NYDUS_REF_LAYER = "containerd.io/snapshot/nydus-ref";
 /** `"5"` or `"6"`, on the bootstrap layer and on the manifest. */
 export const NYDUS_FS_VERSION = "containerd.io/snapshot/nydus-fs-version";
 /** Digest of the manifest that was converted. */
 export const NYDUS_SOURCE_DIGEST = "containerd.io/snapshot/nydus-source-digest";
 /** Name of the image that was converted. */
 export const NYDUS_SOURCE_REFERENCE = "containerd.io/snapshot/nydus-source-reference";
-/** Chain id of the layers that were converted. */
-export const NYDUS_SOURCE_CHAIN_ID = "containerd.io/snapshot/nydus-source-chainid";
-/** JSON list of the chunk dict's blobs that the image uses. */
-export const NYDUS_REFERENCE_BLOB_IDS = "containerd.io/snapshot/nydus-reference-blob-ids";
 
 /** Feature of an index row's platform by which older tools marked a Nydus manifest. */
 export const NYDUS_OS_FEATURE = "nydus.remoteimage.v1";

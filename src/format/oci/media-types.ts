@@ -30,8 +30,6 @@ export const DOCKER_LAYER_FOREIGN = "application/vnd.docker.image.rootfs.foreign
 export const NYDUS_BLOB = "application/vnd.oci.image.layer.nydus.blob.v1";
 /** Artifact type of a Nydus manifest that shares an index with the original image. */
 export const NYDUS_MANIFEST_ARTIFACT = "application/vnd.nydus.image.manifest.v1+json";
-/** Configuration of such a manifest: unknown to plain container engines, which then skip it. */
-export const NYDUS_CONFIG = "application/vnd.nydus.image.config.v1+json";
 
 const SCHEMA_1 = [
   "application/vnd.docker.distribution.manifest.v1+json",
@@ -76,9 +74,4 @@ export function isSchema1Type(mediaType: string): boolean {
 /** How a tar layer of this media type is compressed; `undefined` when it is no tar layer. */
 export function layerCompressionOf(mediaType: string): LayerCompression | undefined {
   return LAYERS.get(mediaType);
-}
-
-/** True for layers that registries do not hold (base layers of Windows): see the descriptor's `urls`. */
-export function isForeignLayerType(mediaType: string): boolean {
-  return mediaType.includes(".nondistributable.") || mediaType.includes(".rootfs.foreign.");
 }

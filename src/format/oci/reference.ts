@@ -70,11 +70,6 @@ export function formatReference(reference: Reference): string {
   return `${registry}/${repository}${tag === undefined ? "" : `:${tag}`}${digest === undefined ? "" : `@${digest}`}`;
 }
 
-/** True for what a tag may be. */
-export function isTag(text: string): boolean {
-  return TAG.test(text);
-}
-
 function splitRepository(path: string): { registry: string; repository: string } {
   const slash = path.indexOf("/");
   const first = slash < 0 ? "" : path.slice(0, slash);
