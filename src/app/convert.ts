@@ -10,6 +10,7 @@ import type { PlatformChoice } from "../convert/select-manifests.ts";
 import { type ImageName, parseImageName } from "../format/oci/image-name.ts";
 import { parsePlatform, platformOfHost } from "../format/oci/platform.ts";
 import { ImageAccess, type ImageAccessOptions, registryReferenceOf } from "./image-access.ts";
+import { xattrReader } from "./read-xattrs.ts";
 
 export type { ConvertEvent } from "../convert/convert-event.ts";
 export type { ConvertReport } from "../convert/convert-report.ts";
@@ -91,7 +92,8 @@ function directoryInput(path: string, { wanted }: PlatformChoice): DirectoryToCo
   if (platform === undefined || others.length > 0) {
     throw new CodedError("ERR_OPTION_INVALID", "a directory is converted for one platform");
   }
-  return { kind: "directory", path, platform };
+  const readXattrs = xattrReader();
+  return { kind: "directory", path, platform, ...(readXattrs !== undefined && { readXattrs }) };
 }
 
 function platformChoice({ platforms, allPlatforms }: ConvertRequest): PlatformChoice {

@@ -54,7 +54,7 @@ export interface MountStats {
   readonly cachedReads?: number;
   readonly waitingReads?: number;
   readonly mountedAfterMs: number;
-  /** Absent when no chunk was read, or only ones of the kernel's. */
+  /** Absent when no file was read, or another engine served. */
   readonly firstReadAfterMs?: number;
   readonly unmountedAfterMs: number;
 }
@@ -133,6 +133,7 @@ function statsOf(
     unverifiedChunks: network.unverifiedChunks,
     ...(fuse !== undefined && { cachedReads: fuse.reads, waitingReads: fuse.misses }),
     mountedAfterMs: Math.round(mountedAfterMs),
+    ...(fuse?.firstReadAfterMs !== undefined && { firstReadAfterMs: Math.round(fuse.firstReadAfterMs) }),
     unmountedAfterMs: Math.round(performance.now()),
   };
 }

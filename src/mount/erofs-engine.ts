@@ -6,6 +6,7 @@ import { FILE_MODES } from "../image/file-mode.ts";
 import { type Addon, requireAddon, type SystemError } from "../native/addon.ts";
 import type { CachedBlob } from "../store/cached-blob.ts";
 import { MOUNT_FLAGS } from "./mount-flags.ts";
+import { MountWatch } from "./mount-watch.ts";
 import { unmount } from "./unmount.ts";
 
 /** mount(2) takes one page of options, ended by a zero byte. */
@@ -23,15 +24,22 @@ export interface ErofsMountOptions {
 }
 
 /**
- * One image mounted by the kernel's own EROFS over cache files that are complete: reads never reach this process,
- * which may end while the mount stays.
+ * One image mounted by the kernel's own EROFS over cache files that are complete: reads never reach this process. It
+ * stays for the end of the mount; when it dies before, the mount lives on.
  */
 export class ErofsMount {
   readonly mountpoint: string;
+  readonly #watch: MountWatch;
   #closing: Promise<void> | undefined;
 
   private constructor(mountpoint: string) {
     this.mountpoint = mountpoint;
+    this.#watch = new MountWatch(mountpoint);
+  }
+
+  /** Resolves when somebody else unmounted it. */
+  get ended(): Promise<void> {
+    return this.#watch.ended;
   }
 
   /**
@@ -71,11 +79,18 @@ export class ErofsMount {
    * @throws {CodedError} ERR_MOUNT_FAILED.
    */
   close(): Promise<void> {
-    this.#closing ??= unmount(this.mountpoint).catch((error: unknown) => {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#watch.stop();
+    // What is mounted there now may be somebody else's.
+    if (!this.#watch.isThere) return;
+    await unmount(this.mountpoint).catch((error: unknown) => {
       if (isCoded(error, "ERR_PATH_NOT_FOUND")) return;
       return unmount(this.mountpoint, "force");
     });
-    return this.#closing;
   }
 }
 

@@ -12,6 +12,7 @@ import { Filesystem } from "./filesystem.ts";
 import { fuseErrorOf } from "./fuse-handler.ts";
 import type { ImageChunks } from "./image-chunks.ts";
 import { isPlanReady, readPlan } from "./mount-blob.ts";
+import { MountWatch } from "./mount-watch.ts";
 import { PendingReads } from "./pending-reads.ts";
 
 /** Paths kept resolved. */
@@ -34,12 +35,19 @@ export class FuseNativeMount {
   readonly mountpoint: string;
   readonly #fuse: FuseNative;
   readonly #pending: PendingReads;
+  readonly #watch: MountWatch;
   #closing: Promise<void> | undefined;
 
   private constructor(mountpoint: string, fuse: FuseNative, pending: PendingReads) {
     this.mountpoint = mountpoint;
     this.#fuse = fuse;
     this.#pending = pending;
+    this.#watch = new MountWatch(mountpoint);
+  }
+
+  /** Resolves when somebody else unmounted it. */
+  get ended(): Promise<void> {
+    return this.#watch.ended;
   }
 
   /**
@@ -84,6 +92,7 @@ export class FuseNativeMount {
   close(): Promise<void> {
     // Reads that wait must be answered first: the package joins its thread, which waits for them.
     this.#pending.close();
+    this.#watch.stop();
     this.#closing ??= settled((done) => this.#fuse.unmount(done), `unmounting ${this.mountpoint}`);
     return this.#closing;
   }

@@ -10,13 +10,18 @@ export interface SessionControl {
   readonly current: Float64Array;
   /** By worker and counter: see {@link COUNTERS}. */
   readonly counters: Float64Array;
+  /** By worker: when its first READ came, in milliseconds since 1970 by the steady clock; 0 for none. */
+  readonly firstReads: Float64Array;
 }
 
 /** What the workers count, in the order of their columns. */
 export const COUNTERS = ["requests", "reads", "readBytes", "misses"] as const;
 
 /** Sums over the life of a connection. */
-export type SessionCounts = Readonly<Record<(typeof COUNTERS)[number], number>>;
+export interface SessionCounts extends Readonly<Record<(typeof COUNTERS)[number], number>> {
+  /** Milliseconds from the start of the process to the first READ; absent before it. */
+  readonly firstReadAfterMs?: number;
+}
 
 /** What a worker is started with. */
 export interface WorkerStart {
@@ -41,6 +46,7 @@ export function newSessionControl(workers: number): SessionControl {
     closing: new Int32Array(new SharedArrayBuffer(4)),
     current: new Float64Array(new SharedArrayBuffer(8 * workers)),
     counters: new Float64Array(new SharedArrayBuffer(8 * workers * COUNTERS.length)),
+    firstReads: new Float64Array(new SharedArrayBuffer(8 * workers)),
   };
 }
 
@@ -49,5 +55,10 @@ export function sumCounters(control: SessionControl): SessionCounts {
   const sums = COUNTERS.map((_, column) =>
     control.counters.reduce((sum, value, at) => (at % COUNTERS.length === column ? sum + value : sum), 0),
   );
-  return Object.fromEntries(COUNTERS.map((name, column) => [name, sums[column] ?? 0])) as SessionCounts;
+  const counts = Object.fromEntries(COUNTERS.map((name, column) => [name, sums[column] ?? 0]));
+  const firstRead = Math.min(...control.firstReads.filter((time) => time > 0));
+  return {
+    ...(counts as Record<(typeof COUNTERS)[number], number>),
+    ...(firstRead < Infinity && { firstReadAfterMs: firstRead - performance.timeOrigin }),
+  };
 }

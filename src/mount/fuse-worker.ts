@@ -24,6 +24,11 @@ function count(name: (typeof COUNTERS)[number], amount: number): void {
   counters[column] = (counters[column] ?? 0) + amount;
 }
 
+/** Notes when the first READ came. */
+function noteRead(): void {
+  if (control.firstReads[index] === 0) control.firstReads[index] = performance.timeOrigin + performance.now();
+}
+
 /** Waits for a request. Returns its bytes, or undefined when the connection is over. */
 function nextRequest(): number | undefined {
   for (;;) {
@@ -54,6 +59,7 @@ function writeReply(length: number): boolean {
 function answer(length: number): void {
   const handled = handler.handle(length);
   count("requests", 1);
+  if (handler.isRead) noteRead();
   if (typeof handled !== "number") {
     count("misses", 1);
     parentPort?.postMessage(handled satisfies MissedRead);

@@ -24,10 +24,15 @@ export function parseMountTable(text: string): MountRow[] {
   return rows;
 }
 
+/** The mounts at exactly `mountpoint`, the topmost last. Touches nothing inside them. */
+export function listMounts(mountpoint: string): MountRow[] {
+  const rows = parseMountTable(readFileSync("/proc/self/mountinfo", "utf8"));
+  return rows.filter((row) => row.mountpoint === mountpoint);
+}
+
 /** The topmost mount at exactly `mountpoint`, if there is one. Touches nothing inside the mount. */
 export function findMount(mountpoint: string): MountRow | undefined {
-  const rows = parseMountTable(readFileSync("/proc/self/mountinfo", "utf8"));
-  return rows.findLast((row) => row.mountpoint === mountpoint);
+  return listMounts(mountpoint).at(-1);
 }
 
 /** The kernel writes space, tab, newline and backslash as three octal digits. */

@@ -53,8 +53,8 @@ export interface MountOptions {
 
 /** A mount as an engine gives it. */
 interface EngineMount {
-  /** Resolves when somebody else unmounted it; absent where nobody tells. */
-  readonly ended?: Promise<void>;
+  /** Resolves when it was unmounted by somebody else. */
+  readonly ended: Promise<void>;
   counts?(): SessionCounts;
   close(): Promise<void>;
 }
@@ -75,9 +75,9 @@ export class MountedImage implements AsyncDisposable {
     this.#mount = mount;
   }
 
-  /** Resolves when the mount was removed, by us or others. Only the `fuse` engine notices others; else it never does. */
+  /** Resolves when somebody else removed the mount; the process lives until then. */
   get ended(): Promise<void> {
-    return this.#mount.ended ?? new Promise(() => undefined);
+    return this.#mount.ended;
   }
 
   /** What the FUSE workers did; absent for engines without them. */

@@ -8,7 +8,7 @@ import { describe, it } from "node:test";
 import { BootstrapView } from "#src/image/bootstrap-view.js";
 import { addon } from "#src/native/addon.js";
 import { readJsonLines } from "../support/fixtures.ts";
-import { GoldenImage, listMounted, type MountedRow, shell, skipFuse } from "../support/mounted-image.ts";
+import { comparable, GoldenImage, listMounted, shell, skipFuse } from "../support/mounted-image.ts";
 import { type GoldenRow, recordedTimes } from "../support/recorded-times.ts";
 
 const RUN = "v6-zstd-blake3";
@@ -17,10 +17,6 @@ const LARGE = "sizes/f3145745";
 /** The rows that nydusd showed, with what the image really records where nydusd shows something else. */
 function expectedRows(): GoldenRow[] {
   return recordedTimes(readJsonLines("golden", "made", RUN, "nydusd.jsonl"));
-}
-
-function comparable(rows: readonly MountedRow[]): { readonly path: string }[] {
-  return rows.map(({ ino: _ino, blocks: _blocks, bytes: _bytes, ...row }) => row);
 }
 
 describe("a mount by the fuse engine", { skip: skipFuse }, () => {

@@ -5,7 +5,7 @@ import { type ENGINES, type MountedImage, mountImage } from "#src/mount/mount.js
 import { addon } from "#src/native/addon.js";
 import { requireFuseNative } from "#src/native/fuse-native.js";
 import { readJsonLines } from "../support/fixtures.ts";
-import { GoldenImage, listMounted, type MountedRow, shell, skipFuse } from "../support/mounted-image.ts";
+import { comparable, GoldenImage, listMounted, shell, skipFuse } from "../support/mounted-image.ts";
 import { type GoldenRow, recordedTimes } from "../support/recorded-times.ts";
 
 const RUN = "v6-zstd-blake3";
@@ -27,10 +27,6 @@ function reasonAgainstFuseNative(): string | false {
 
 function expectedRows(): GoldenRow[] {
   return recordedTimes(readJsonLines("golden", "made", RUN, "nydusd.jsonl"));
-}
-
-function comparable(rows: readonly MountedRow[]): { readonly path: string }[] {
-  return rows.map(({ ino: _ino, blocks: _blocks, bytes: _bytes, ...row }) => row);
 }
 
 function mount(image: GoldenImage, engine: (typeof ENGINES)[number]): Promise<MountedImage> {

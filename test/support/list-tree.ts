@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { addon } from "#src/native/addon.js";
+import { type Addon, addon, type SystemError } from "#src/native/addon.js";
 
 const TYPES: Readonly<Record<number, string>> = {
   1: "fifo",
@@ -26,13 +26,23 @@ function join(directory: Buffer, name: Buffer): Buffer {
 function xattrsOf(path: Buffer): Record<string, string> | undefined {
   const native = addon();
   if (native === undefined) return undefined;
-  const names = native.llistxattr(path).map((name) => Buffer.from(name).toString("latin1"));
+  const names = xattrNames(native, path).map((name) => Buffer.from(name).toString("latin1"));
   if (names.length === 0) return undefined;
   const values = names.sort().map((name) => {
     const value = native.lgetxattr(path, Buffer.from(name, "latin1"));
     return [name, Buffer.from(value).toString("hex")] as const;
   });
   return Object.fromEntries(values);
+}
+
+/** A mount of an image without any xattrs says that it does not have the call. */
+function xattrNames(native: Addon, path: Buffer): Uint8Array[] {
+  try {
+    return native.llistxattr(path);
+  } catch (error) {
+    if ((error as SystemError).code === "ENOTSUP") return [];
+    throw error;
+  }
 }
 
 function rowOf(path: Buffer, name: string): Record<string, unknown> {

@@ -106,6 +106,11 @@ export async function listMounted(path: string): Promise<MountedRow[]> {
     .map((line) => JSON.parse(line) as MountedRow);
 }
 
+/** Rows without what golden rows do not have. */
+export function comparable(rows: readonly MountedRow[]): { readonly path: string }[] {
+  return rows.map(({ ino: _ino, blocks: _blocks, bytes: _bytes, ...row }) => row);
+}
+
 /** Runs a shell command in a process of its own; gives its status and what it printed. */
 export async function shell(command: string): Promise<{ status: number; stdout: string; stderr: string }> {
   try {
