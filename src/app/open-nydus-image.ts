@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { DirectorySource } from "../backend/directory-source.ts";
 import { isBlobId } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
 import { digestChunk } from "../codec/digest.ts";
@@ -7,7 +8,6 @@ import { platformOfHost } from "../format/oci/platform.ts";
 import { PLACEHOLDER_BLOB_ID } from "../format/rafs/blob-record.ts";
 import { BOOTSTRAP_LIMITS } from "../image/bootstrap-limits.ts";
 import { BootstrapOutline } from "../image/bootstrap-outline.ts";
-import { BlobDirectories } from "../layout/blob-directories.ts";
 import { openStoredFile, readStored } from "../layout/stored-file.ts";
 import type { ImageSource } from "../store/image-source.ts";
 import { NydusImage, type NydusImageParts } from "./nydus-image.ts";
@@ -117,7 +117,7 @@ async function locateFile({ bootstrap, blobDirs, blobId }: BootstrapFile): Promi
     );
   }
   const ownName = basename(bootstrap).replace(/\..*$/s, "");
-  const directories = new BlobDirectories(blobDirs);
+  const directories = new DirectorySource(blobDirs);
   return {
     name: bootstrap,
     bootstrapBytes: await readBootstrapFile(bootstrap),

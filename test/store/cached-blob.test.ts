@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, stat, utimes, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { DirectorySource } from "#src/backend/directory.js";
+import { DirectorySource } from "#src/backend/directory-source.js";
 import { isZero } from "#src/base/bytes.js";
 import { CodedError } from "#src/base/errors.js";
 import { CachedBlob } from "#src/store/cached-blob.js";

@@ -17,7 +17,7 @@ export class DirectorySource implements BlobSource, AsyncDisposable {
 
   /** @param directories Folders, in the order in which they are asked. */
   constructor(directories: readonly string[]) {
-    this.name = `directory ${directories.join(", ")}`;
+    this.name = directories.length === 0 ? "no directory" : `directory ${directories.join(", ")}`;
     this.#directories = directories;
   }
 
