@@ -81,12 +81,14 @@ export class DirectorySource implements BlobSource, AsyncDisposable {
 
 /** The file; absent when there is no regular file of that name. */
 async function openBlob(path: string, place: string): Promise<FileHandle | undefined> {
+  let file: FileHandle | undefined;
   try {
-    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     if ((await file.stat()).isFile()) return file;
     await file.close();
     return undefined;
   } catch (error) {
+    await file?.close().catch(() => undefined);
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     throw unavailable(place, error);

@@ -47,9 +47,8 @@ export class ChunkMapFile {
     const file = await openFile(path);
     try {
       const size = chunkMapSize(chunkCount);
-      const found = await sizeOf(file, path);
-      if (found === 0) await file.truncate(size);
-      else if (found !== size) {
+      const found = await fillEmpty(file, path, size);
+      if (found !== size) {
         throw cacheCorruptError(path, `has ${found} bytes, ${chunkCount} chunks need ${size}`);
       }
       const bytes = await readFully(file, path, 0, size);
@@ -108,9 +107,13 @@ export class ChunkMapFile {
   }
 }
 
-async function sizeOf(file: CacheFile, path: string): Promise<number> {
+/** Makes a file that was just created `size` bytes long; returns the length of the file. */
+async function fillEmpty(file: CacheFile, path: string, size: number): Promise<number> {
   try {
-    return (await file.stat()).size;
+    const found = (await file.stat()).size;
+    if (found > 0) return found;
+    await file.truncate(size);
+    return size;
   } catch (cause) {
     throw cacheIoError(path, cause);
   }
