@@ -53,23 +53,25 @@ interface TableRange {
   readonly name: string;
   readonly offset: number;
   readonly size: number;
+  /** Bytes of a row; 1 for the blob table, whose rows end with a NUL. */
+  readonly rowSize: number;
 }
 
 /** Where the tables of a v5 bootstrap lie; empty ones are left out. */
 export function v5TableRanges(superblock: V5Superblock): TableRange[] {
+  const range = (name: string, offset: number, rows: number, rowSize: number): TableRange => {
+    return { name, offset, size: rows * rowSize, rowSize };
+  };
   return [
-    { name: "inode table", offset: superblock.inodeTableOffset, size: superblock.inodeTableRows * 4 },
-    {
-      name: "prefetch table",
-      offset: superblock.prefetchTableOffset,
-      size: superblock.prefetchTableRows * 4,
-    },
-    { name: "blob table", offset: superblock.blobTableOffset, size: superblock.blobTableSize },
-    {
-      name: "extended blob table",
-      offset: superblock.extendedBlobTableOffset,
-      size: superblock.extendedBlobTableRows * V5_EXTENDED_BLOB_SIZE,
-    },
+    range("inode table", superblock.inodeTableOffset, superblock.inodeTableRows, 4),
+    range("prefetch table", superblock.prefetchTableOffset, superblock.prefetchTableRows, 4),
+    range("blob table", superblock.blobTableOffset, superblock.blobTableSize, 1),
+    range(
+      "extended blob table",
+      superblock.extendedBlobTableOffset,
+      superblock.extendedBlobTableRows,
+      V5_EXTENDED_BLOB_SIZE,
+    ),
   ].filter(({ size }) => size > 0);
 }
 

@@ -1,6 +1,7 @@
 import { viewOf } from "../base/bytes.ts";
 import { isBlobId } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
+import { prefetchTableSize } from "../format/rafs/extended-superblock.ts";
 import { compressorOfFlags, digesterOfFlags } from "../format/rafs/features.ts";
 import { decodePrefetchTable, PREFETCH_ROW_SIZE } from "../format/rafs/prefetch-table.ts";
 import { blobOfRecord } from "./blob-conversion.ts";
@@ -23,8 +24,7 @@ export function readBootstrapV6(bytes: Uint8Array, options: ReadBootstrapOptions
   const view = new BootstrapView(bytes, options);
   const { extended } = view.header;
   const chunks = new ChunkCatalog(bytes, extended.chunkTableOffset, extended.chunkTableSize, view.blockSize);
-  const prefetchRows =
-    extended.prefetchTableOffset === 0 ? 0 : extended.prefetchTableSize / PREFETCH_ROW_SIZE;
+  const prefetchRows = prefetchTableSize(extended) / PREFETCH_ROW_SIZE;
   const prefetchNids = decodePrefetchTable(viewOf(bytes), extended.prefetchTableOffset, prefetchRows);
   const tree = new TreeReader(view, chunks, bytes.length, prefetchNids);
   const root = tree.read();
