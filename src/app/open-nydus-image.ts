@@ -5,6 +5,7 @@ import { CodedError } from "../base/errors.ts";
 import { digestChunk } from "../codec/digest.ts";
 import type { Platform } from "../format/oci/descriptor.ts";
 import { PLACEHOLDER_BLOB_ID } from "../format/rafs/blob-record.ts";
+import { checkBlobId } from "../image/blob-conversion.ts";
 import { BOOTSTRAP_LIMITS } from "../image/bootstrap-limits.ts";
 import { BootstrapOutline } from "../image/bootstrap-outline.ts";
 import { openStoredFile, readStored } from "../layout/stored-file.ts";
@@ -110,12 +111,8 @@ async function locateInSource(
 }
 
 async function locateFile({ bootstrap, blobDirs, blobId }: BootstrapFile): Promise<LocatedImage> {
-  if (blobId !== undefined && !isBlobId(blobId)) {
-    throw new CodedError(
-      "ERR_OPTION_INVALID",
-      `blob id must be 64 hex digits, got ${JSON.stringify(blobId)}`,
-    );
-  }
+  // Before the file is looked for, so that wrong usage shows no other failure first.
+  checkBlobId(blobId);
   const ownName = basename(bootstrap).replace(/\..*$/s, "");
   const directories = new DirectorySource(blobDirs);
   return {

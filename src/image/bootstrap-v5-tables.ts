@@ -28,9 +28,6 @@ import type { ReadBootstrapOptions } from "./bootstrap.ts";
 import { bootstrapError } from "./bootstrap-error.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 
-/** Most blobs of a v5 bootstrap. Its records could name more; no builder makes images of so many layers. */
-const MAX_V5_BLOBS = 1024;
-
 /** A blob of a v5 bootstrap; `extended` is absent in images of old builders. */
 export interface V5BlobRow extends V5Blob {
   readonly extended: V5ExtendedBlob | undefined;
@@ -149,7 +146,7 @@ function checkSuperblock(superblock: V5Superblock, size: number, options: ReadBo
 function readBlobs(bytes: Uint8Array, superblock: V5Superblock, options: ReadBootstrapOptions): V5BlobRow[] {
   const { blobTableOffset, blobTableSize, extendedBlobTableOffset, extendedBlobTableRows } = superblock;
   const table = bytes.subarray(blobTableOffset, blobTableOffset + blobTableSize);
-  const blobs = decodeV5BlobTable(table, MAX_V5_BLOBS);
+  const blobs = decodeV5BlobTable(table, BOOTSTRAP_LIMITS.v5Blobs);
   if (extendedBlobTableRows !== 0 && extendedBlobTableRows !== blobs.length) {
     throw corrupt(`${extendedBlobTableRows} rows in the extended blob table of ${blobs.length} blobs`);
   }
