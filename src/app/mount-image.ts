@@ -9,6 +9,7 @@ import { type PrefetchChoice, prefetch } from "./prefetch.ts";
 
 export type { Engine } from "../mount/mount.ts";
 export { ENGINES } from "../mount/mount.ts";
+export { makeDirectory } from "../store/make-directory.ts";
 
 /** How to mount an image. */
 export interface MountImageOptions {

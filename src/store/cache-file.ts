@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { CodedError, isCoded } from "../base/errors.ts";
+import { makeDirectory } from "./make-directory.ts";
 
 /** The calls that the cache makes on a file. A test puts its own between, to see or to fail them. */
 export type CacheFile = Pick<
@@ -29,7 +30,7 @@ export function cacheCorruptError(path: string, what: string): CodedError {
  */
 export async function createCacheDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await makeDirectory(path, 0o700);
   } catch (cause) {
     throw cacheIoError(path, cause);
   }
