@@ -17,7 +17,8 @@ export class DirectorySource implements BlobSource, AsyncDisposable {
 
   /** @param directories Folders, in the order in which they are asked. */
   constructor(directories: readonly string[]) {
-    this.name = directories.length === 0 ? "no directory" : `directory ${directories.join(", ")}`;
+    this.name =
+      directories.length === 0 ? "an empty list of directories" : `directory ${directories.join(", ")}`;
     this.#directories = directories;
   }
 
@@ -75,7 +76,10 @@ export class DirectorySource implements BlobSource, AsyncDisposable {
         if (file !== undefined) return file;
       }
     }
-    throw new CodedError("ERR_BLOB_NOT_FOUND", `blob ${JSON.stringify(blobId)} is not in ${this.name}`);
+    throw new CodedError(
+      "ERR_BLOB_NOT_FOUND",
+      `blob ${isBlobId(blobId) ? blobId : JSON.stringify(blobId)} is not in ${this.name}`,
+    );
   }
 }
 

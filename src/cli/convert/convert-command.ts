@@ -42,7 +42,11 @@ export function addConvertCommand(program: Command): void {
     )
     .option("--all-platforms", "convert every platform of the image")
     .option("--compressor <name>", "zstd, lz4_block or none (default: zstd)")
-    .option("--compression-level <number>", "level of zstd, 1 to 22 (default: 3)", integerArgument)
+    .option(
+      "--compression-level <number>",
+      "level of zstd, 1 to 22 (default: 3)",
+      integerArgument("compression level"),
+    )
     .option("--digester <name>", "blake3 or sha256 (default: blake3)")
     .option(
       "--chunk-size <size>",
@@ -58,7 +62,7 @@ export function addConvertCommand(program: Command): void {
     .option("--report <file>", "write a report as JSON; - is standard output")
     .option("--no-verify", "do not read the written image back and compare it with its source")
     .option("--work-dir <dir>", "folder for temporary files, as large as the image (default: the system's)")
-    .option("--jobs <number>", "layers to convert at once (default: 4)", integerArgument);
+    .option("--jobs <number>", "layers to convert at once (default: 4)", integerArgument("jobs"));
   addAccessOptions(program);
   finishCommand<ConvertFlags>(program, HELP, async ({ signal, output }, operands, flags) => {
     const [source = "", target = ""] = operands;

@@ -38,7 +38,7 @@ export function addMountCommand(program: EnvironmentCommand): void {
       "folder of the cache (default: /var/cache/nydus-toolkit for root, ~/.cache/nydus-toolkit for others)",
     )
     .option("--prefetch <what>", `fetch in the background: ${PREFETCH_CHOICES.join(", ")} (default: none)`)
-    .option("--workers <number>", "threads that answer reads (default: 2)", integerArgument)
+    .option("--workers <number>", "threads that answer reads (default: 2)", integerArgument("workers"))
     .option("--detach", "return once the image is mounted")
     .option(
       "--log-file <file>",
@@ -87,9 +87,9 @@ async function run(
     return status;
   }
 
-  const { request, rest } = imageRequestOf(operands, flags);
+  const { request, rest } = imageRequestOf(operands, flags, 1);
   const [mountpoint] = rest;
-  if (mountpoint === undefined || rest.length > 1) {
+  if (mountpoint === undefined) {
     const wanted = flags.bootstrap === undefined ? "IMAGE and MOUNTPOINT" : "MOUNTPOINT";
     throw new CodedError("ERR_OPTION_INVALID", `wanted ${wanted}, got ${operands.length} arguments`);
   }
