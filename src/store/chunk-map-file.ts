@@ -19,7 +19,9 @@ import { createReadyBits, type ReadyBits } from "./ready-bits.ts";
  * The chunk map of one cached blob on disk: which chunks survive a power cut.
  *
  * Other processes, nydusd among them, set bits of the same file. Nobody clears bits, so a byte is
- * written as what the file holds now or-ed with all bits this process ever set: see docs/decisions.
+ * written as what the file holds now or-ed with all bits this process ever set.
+ *
+ * @see docs/decisions/004-shared-chunk-map.md
  */
 export class ChunkMapFile {
   readonly path: string;

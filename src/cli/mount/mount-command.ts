@@ -2,7 +2,7 @@ import { appendFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { withNydusImage } from "../../app/image-request.ts";
-import { ENGINES, type MountStats, serveImage } from "../../app/mount-image.ts";
+import { ENGINES, MAX_WORKERS, type MountStats, serveImage } from "../../app/mount-image.ts";
 import { PREFETCH_CHOICES } from "../../app/prefetch.ts";
 import { unmountImage } from "../../app/unmount-image.ts";
 import { CodedError } from "../../base/errors.ts";
@@ -24,8 +24,6 @@ interface MountFlags extends ImageFlags {
   readonly stats?: string;
   readonly unmount?: string;
 }
-
-const MAX_WORKERS = 64;
 
 /** Makes `nydus-mount IMAGE MOUNTPOINT` of the program itself. */
 export function addMountCommand(program: EnvironmentCommand): void {
