@@ -44,17 +44,16 @@ export class GoldenImage {
   readonly #mounts: FuseMount[] = [];
   readonly errors: unknown[] = [];
 
-  private constructor(bootstrap: Uint8Array, source: FaultySource) {
-    this.bootstrap = bootstrap;
-    this.source = source;
-    this.blobs = openGoldenCache(bootstrap, source, this.cacheFolder);
-    this.blobCount = readBootstrapHeader(bootstrap).blobs.length;
+  private constructor(run: string) {
+    this.bootstrap = sharedCopy(readFixture("golden", "made", run, "bootstrap"));
+    this.source = new FaultySource("golden", "made", run);
+    this.blobs = openGoldenCache(run, this.source, this.cacheFolder);
+    this.blobCount = readBootstrapHeader(this.bootstrap).blobs.length;
     mkdirSync(this.mountpoint);
   }
 
   static open(run: string): GoldenImage {
-    const bootstrap = sharedCopy(readFixture("golden", "made", run, "bootstrap"));
-    return new GoldenImage(bootstrap, new FaultySource("golden", "made", run));
+    return new GoldenImage(run);
   }
 
   async mount(options: Partial<FuseMountOptions> = {}): Promise<FuseMount> {
