@@ -8,12 +8,8 @@ import { DockerArchiveSource } from "../layout/docker-archive-source.ts";
 import { openLayoutSource } from "../layout/layout-source.ts";
 import { LayoutTarget } from "../layout/layout-target.ts";
 import { HttpClient } from "../net/http-client.ts";
-import {
-  CredentialFiles,
-  type CredentialSource,
-  defaultCredentialFiles,
-  givenCredentials,
-} from "../registry/credentials.ts";
+import { CredentialFiles, defaultCredentialFiles } from "../registry/credential-files.ts";
+import { type CredentialSource, givenCredentials } from "../registry/credentials.ts";
 import { RegistrySource } from "../registry/registry-source.ts";
 import { RegistryTarget } from "../registry/registry-target.ts";
 import type { ImageSource, ImageTarget } from "../store/image-source.ts";

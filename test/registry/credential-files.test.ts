@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { isCoded } from "#src/base/errors.js";
-import { CredentialFiles, defaultCredentialFiles } from "#src/registry/credentials.js";
+import { CredentialFiles, defaultCredentialFiles } from "#src/registry/credential-files.js";
 
 const directory = mkdtempSync(join(tmpdir(), "credentials-"));
 const auth = (text: string): { auth: string } => ({ auth: Buffer.from(text).toString("base64") });
