@@ -3,6 +3,7 @@ import { DIGEST_LENGTH } from "../codec/digest.ts";
 import type { Chunk } from "../image/chunk.ts";
 import { type Directory, type Inode, listTree, type RegularFile, type TreeRow } from "../image/tree.ts";
 import type { ReadBackBlob } from "./read-back-blob.ts";
+import { sourceSum } from "./source-chunk.ts";
 
 /** A tree with its blobs as they were read again, by the `blobIndex` of the tree's chunks. */
 export interface ReadBackTree {
@@ -123,6 +124,7 @@ function chunkDifference(wanted: Chunk, found: Chunk, blob: ReadBackBlob | undef
   }
   const digest = blob.digests.subarray(found.index * DIGEST_LENGTH, (found.index + 1) * DIGEST_LENGTH);
   if (wanted.digest === undefined || !equalBytes(wanted.digest, digest)) return "decodes to other bytes";
+  if (sourceSum(wanted) !== blob.sums[found.index]) return "is not what the file has there";
   if (found.digest !== undefined && !equalBytes(found.digest, digest)) {
     return "has another digest in the bootstrap";
   }
