@@ -45,13 +45,14 @@ function read(task: ReadTask): DecodedChunks {
   const start = storedOffsets.reduce((least, offset) => Math.min(least, offset), Number.MAX_SAFE_INTEGER);
   const end = storedOffsets.reduce((most, offset, at) => Math.max(most, offset + (storedSizes[at] ?? 0)), 0);
   const span = readSpan(task.fd, start, end - start);
+  const target = decodeTarget(decodedSizes);
   for (const [position, offset] of storedOffsets.entries()) {
     const size = storedSizes[position] ?? 0;
     const stored = span.subarray(offset - start, offset - start + size);
     try {
       if (stored.length < size) throw new CodedError("ERR_BLOB_CORRUPT", `file ends before ${offset + size}`);
       const codec = isCompressed[position] === 0 ? "none" : compressor;
-      const decoded = decompressChunk(codec, stored, decodedSizes[position] ?? 0);
+      const decoded = decompressChunk(codec, stored, decodedSizes[position] ?? 0, target);
       digests.set(digestChunk(digester, decoded), position * DIGEST_LENGTH);
       sums[position] = crc32(decoded);
     } catch (error) {
@@ -60,6 +61,17 @@ function read(task: ReadTask): DecodedChunks {
     }
   }
   return { digests, sums, failed: undefined };
+}
+
+/** Largest chunk of RAFS. */
+const MAX_TARGET = 16 * 2 ** 20;
+let targetBuffer = new Uint8Array(0);
+
+/** Memory for each of the chunks, one at a time, as far as their claims are sane. */
+function decodeTarget(sizes: Uint32Array): Uint8Array {
+  const largest = sizes.reduce((most, size) => Math.max(most, size), 0);
+  if (targetBuffer.length < largest && largest <= MAX_TARGET) targetBuffer = new Uint8Array(largest);
+  return targetBuffer;
 }
 
 let spanBuffer = new Uint8Array(0);

@@ -9,14 +9,11 @@ export class ChunkLanes implements AsyncDisposable {
   readonly workers: ChunkWorkers;
   /** Buffers that hold one chunk or more. */
   readonly buffers: BufferPool;
-  /** Bytes of each. */
-  readonly batchSize: number;
 
   constructor({ jobs, chunkSize }: { readonly jobs: number; readonly chunkSize: number }) {
     this.workers = new ChunkWorkers(jobs);
-    this.batchSize = Math.max(MIN_BATCH_SIZE, chunkSize);
     // One that a layer fills, one in work and one in wait for each thread; one that is written.
-    this.buffers = new BufferPool(3 * jobs + 1, this.batchSize);
+    this.buffers = new BufferPool(3 * jobs + 1, Math.max(MIN_BATCH_SIZE, chunkSize));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

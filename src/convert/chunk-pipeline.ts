@@ -1,14 +1,21 @@
 import { crc32 } from "node:zlib";
 import { CodedError } from "../base/errors.ts";
+import type { BufferPool } from "../codec/buffer-pool.ts";
 import type { EncodedChunks } from "../codec/chunk-tasks.ts";
+import type { ChunkWorkers } from "../codec/chunk-workers.ts";
 import { DIGEST_LENGTH } from "../codec/digest.ts";
 import type { BlobWriter } from "./blob-writer.ts";
-import type { ChunkLanes } from "./chunk-lanes.ts";
 import type { CheckedConvertOptions } from "./convert-options.ts";
 import type { SourceChunk } from "./source-chunk.ts";
 
 /** Most chunks of a batch, so that tiny files do not make one that takes long. */
 const MAX_BATCH_CHUNKS = 1024;
+
+/** What a pipeline needs of {@link ChunkLanes}. */
+export interface EncodingLanes {
+  readonly workers: Pick<ChunkWorkers, "encode">;
+  readonly buffers: BufferPool;
+}
 
 /** A chunk on its way to the blob. */
 interface ChunkOnItsWay {
@@ -34,7 +41,7 @@ interface Batch {
  */
 export class ChunkPipeline implements AsyncDisposable {
   readonly #writer: BlobWriter;
-  readonly #lanes: ChunkLanes;
+  readonly #lanes: EncodingLanes;
   readonly #options: CheckedConvertOptions;
   readonly #signal: AbortSignal;
   readonly #stop = new AbortController();
@@ -42,7 +49,7 @@ export class ChunkPipeline implements AsyncDisposable {
   #written: Promise<void> = Promise.resolve();
   #failure: unknown;
 
-  constructor(writer: BlobWriter, lanes: ChunkLanes, options: CheckedConvertOptions, signal: AbortSignal) {
+  constructor(writer: BlobWriter, lanes: EncodingLanes, options: CheckedConvertOptions, signal: AbortSignal) {
     this.#writer = writer;
     this.#lanes = lanes;
     this.#options = options;
