@@ -64,6 +64,12 @@ export class ChunkWorkers implements AsyncDisposable {
     return (await this.#submit(task)) as DecodedChunks;
   }
 
+  /** Ends the threads, which must have nothing to do, and gives their memory back. New work starts new ones. */
+  async rest(): Promise<void> {
+    const threads = this.#threads.splice(0);
+    await Promise.all(threads.map(({ worker }) => worker.terminate()));
+  }
+
   /** Ends the threads; what was not done is rejected with ERR_WORKER_FAILED. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#fail(new CodedError("ERR_WORKER_FAILED", "the worker threads were closed"));
@@ -111,6 +117,7 @@ export class ChunkWorkers implements AsyncDisposable {
       this.#fail(new CodedError("ERR_WORKER_FAILED", "a worker thread failed", { cause }));
     });
     worker.on("exit", (status) => {
+      if (!this.#threads.includes(thread)) return;
       this.#fail(new CodedError("ERR_WORKER_FAILED", `a worker thread ended with status ${status}`));
     });
     this.#threads.push(thread);

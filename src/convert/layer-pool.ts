@@ -66,7 +66,10 @@ export class LayerPool implements AsyncDisposable {
    */
   async convertAll(plans: readonly LayerPlan[]): Promise<PooledLayer[]> {
     const tasks = plans.map((plan, layer) => (signal: AbortSignal) => this.#convertOnce(plan, layer, signal));
-    return allOrNone(tasks, this.#options.signal);
+    const layers = await allOrNone(tasks, this.#options.signal);
+    // What follows is this thread's work, and takes memory.
+    await this.#lanes.workers.rest();
+    return layers;
   }
 
   #convertOnce(plan: LayerPlan, layer: number, signal: AbortSignal): Promise<PooledLayer> {

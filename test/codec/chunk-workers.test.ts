@@ -112,6 +112,14 @@ describe("ChunkWorkers", () => {
     assert.equal((await workers.encode(encodeTask("none"))).storedSizes.length, CHUNKS.length);
   });
 
+  it("starts again after a rest", async () => {
+    await using workers = new ChunkWorkers(2);
+    for (let round = 0; round < 2; round++) {
+      assert.equal((await workers.encode(encodeTask("zstd"))).storedSizes.length, CHUNKS.length);
+      await workers.rest();
+    }
+  });
+
   it("rejects what is under way, and what comes later, when it is closed", async () => {
     const workers = new ChunkWorkers(1);
     const tasks = [1, 2, 3, 4].map(() => workers.encode(encodeTask("zstd")));
