@@ -19,9 +19,16 @@ const all = join(built, "all-unit-tests.test.js");
 mkdirSync(built, { recursive: true });
 writeFileSync(all, unit.map((path) => `import "./test/${path}";\n`).join(""));
 
+// A test that hangs must fail, not hold the machine.
+const FILE_TIMEOUT_MS = 10 * 60_000;
+
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const troubles = [];
-const stream = run({ files: [...(unit.length > 0 ? [all] : []), ...endToEnd], concurrency: 1 });
+const stream = run({
+  files: [...(unit.length > 0 ? [all] : []), ...endToEnd],
+  concurrency: 1,
+  timeout: FILE_TIMEOUT_MS,
+});
 stream.on("test:fail", (event) => {
   if (event.details?.type === "suite") return;
   counts.failed++;

@@ -1,5 +1,5 @@
 import { type ByteString, byteStringOfText, textOf } from "../base/bytes.ts";
-import { CodedError } from "../base/errors.ts";
+import { CodedError, isCoded } from "../base/errors.ts";
 import { FUSE_ERRORS } from "../format/fuse/opcodes.ts";
 import { BootstrapView } from "../image/bootstrap-view.ts";
 import {
@@ -14,6 +14,7 @@ import type { ImageChunks } from "./image-chunks.ts";
 import { isPlanReady, readPlan } from "./mount-blob.ts";
 import { MountWatch } from "./mount-watch.ts";
 import { PendingReads } from "./pending-reads.ts";
+import { unmount } from "./unmount.ts";
 
 /** Paths kept resolved. */
 const PATHS_KEPT = 4096;
@@ -62,7 +63,7 @@ export class FuseNativeMount {
     chunks: ImageChunks,
     options: FuseNativeMountOptions,
   ): Promise<FuseNativeMount> {
-    // The package unmounts with a shell command that has the path between double quotes.
+    // The package cleans up after failed mounts with a shell command that has the path between double quotes.
     if (/["$`\\!\n,]/.test(mountpoint) || /[^\w./:@-]/.test(options.name)) {
       throw new CodedError(
         "ERR_OPTION_INVALID",
@@ -70,6 +71,8 @@ export class FuseNativeMount {
       );
     }
     const FuseNativeConstructor = requireFuseNative();
+    // The package's own way fails when somebody else has unmounted; it then holds the process for ever.
+    FuseNativeConstructor.unmount = (path, done) => void removeMount(path).then(() => done(null), done);
     const pending = new PendingReads(chunks, options.readDeadlineMs);
     const filesystem = new Filesystem(new BootstrapView(bootstrap));
     const operations = operationsOf(filesystem, chunks, pending, options.onError ?? (() => undefined));
@@ -95,6 +98,14 @@ export class FuseNativeMount {
     this.#watch.stop();
     this.#closing ??= settled((done) => this.#fuse.unmount(done), `unmounting ${this.mountpoint}`);
     return this.#closing;
+  }
+}
+
+async function removeMount(mountpoint: string): Promise<void> {
+  try {
+    await unmount(mountpoint, "force");
+  } catch (error) {
+    if (!isCoded(error, "ERR_PATH_NOT_FOUND")) throw error;
   }
 }
 

@@ -67,11 +67,11 @@ export interface FuseNative {
 }
 
 /** The class that the package fuse-native exports. */
-export type FuseNativeClass = new (
-  mountpoint: string,
-  operations: FuseNativeOperations,
-  options: FuseNativeOptions,
-) => FuseNative;
+export interface FuseNativeClass {
+  new (mountpoint: string, operations: FuseNativeOperations, options: FuseNativeOptions): FuseNative;
+  /** How the package takes a mount away; may be replaced. */
+  unmount(mountpoint: string, done: (error: Error | null) => void): void;
+}
 
 /** dlopen(3): the library stays, though Node.js closes what turns out to be no addon. */
 const RTLD_NODELETE = 0x1000;

@@ -1,4 +1,5 @@
 import {
+  type ClientRequest,
   Agent as HttpAgent,
   request as httpRequest,
   type IncomingMessage,
@@ -51,6 +52,8 @@ export class HttpClient implements AsyncDisposable {
   readonly #connectTimeoutMs: number;
   readonly #idleTimeoutMs: number;
   readonly #userAgent: string;
+  readonly #underWay = new Set<ClientRequest>();
+  #isClosed = false;
 
   constructor(options: HttpClientOptions = {}) {
     const shared = { keepAlive: true, maxSockets: options.maxConnections ?? 32, keepAliveMsecs: 15_000 };
@@ -66,11 +69,12 @@ export class HttpClient implements AsyncDisposable {
    * be read to its end or disposed.
    *
    * @throws {CodedError} ERR_SOURCE_UNAVAILABLE when the server cannot be reached, breaks off or falls
-   *   silent, ERR_ABORTED when the signal fired, or what the streamed body throws.
+   *   silent, ERR_ABORTED when the signal fired or the client is closed, or what the streamed body throws.
    */
   async send(request: HttpRequest): Promise<HttpResponse> {
     const { url, signal } = request;
     throwIfAborted(signal, url);
+    if (this.#isClosed) throw closedError(url);
     const isSecure = url.protocol === "https:";
     const options: RequestOptions = {
       method: request.method,
@@ -80,6 +84,8 @@ export class HttpClient implements AsyncDisposable {
       signal,
     };
     const outgoing = (isSecure ? httpsRequest : httpRequest)(url, options);
+    this.#underWay.add(outgoing);
+    outgoing.once("close", () => this.#underWay.delete(outgoing));
     const giveUp = (why: string): void => {
       outgoing.destroy(new Error(why));
     };
@@ -114,14 +120,22 @@ export class HttpClient implements AsyncDisposable {
     } catch (error) {
       outgoing.destroy();
       if ("error" in failedBody) throw failedBody.error;
+      if (this.#isClosed) throw closedError(url);
       throw requestFailure(error, url, signal);
     }
   }
 
+  /** Ends what is under way: nobody waits for it any more, and it must not hold the process. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    for (const outgoing of this.#underWay) outgoing.destroy();
     this.#http.destroy();
     this.#https.destroy();
   }
+}
+
+function closedError(url: URL): CodedError {
+  return new CodedError("ERR_ABORTED", `the request to ${redactUrl(url)} came after the end`);
 }
 
 /** The coded error for what went wrong on a connection. */

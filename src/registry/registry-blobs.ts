@@ -110,6 +110,8 @@ export class RegistryBlobs implements BlobSource {
       headers,
       allow: [200, 206, 404, 416],
       what: `blob ${digest} of ${this.#client.name}`,
+      // Who reads the stream tries again: both together would ask a registry that is gone 25 times.
+      isRepeatable: false,
       signal,
     });
     if (response.status === 404) {

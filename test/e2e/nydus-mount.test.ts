@@ -120,29 +120,16 @@ describe("nydus-mount", { skip: skipFuse, concurrency: 2 }, () => {
     const lines = readFileSync(file, "utf8").split("\n");
     assert.equal(lines.length, 2);
     const stats = JSON.parse(lines[0] ?? "") as Record<string, number>;
-    const {
-      requests,
-      fetchedBytes,
-      fetchedChunks,
-      misses,
-      mountedAfterMs,
-      firstReadAfterMs,
-      unmountedAfterMs,
-    } = stats;
-    const { mountpoint, engine, bytesBySource, unverifiedChunks } = stats;
+    const { mountpoint, engine, unverifiedChunks, fetchedBytes } = stats;
     assert.deepEqual(
-      { mountpoint, engine, bytesBySource, unverifiedChunks, fetchedChunks, misses },
-      {
-        mountpoint: folder.mountpoint,
-        engine: "fuse",
-        bytesBySource: { directory: fetchedBytes },
-        unverifiedChunks: 0,
-        // Of 64 KiB.
-        fetchedChunks: Math.ceil(3145745 / 65536),
-        misses: fetchedChunks,
-      },
+      { mountpoint, engine, unverifiedChunks },
+      { mountpoint: folder.mountpoint, engine: "fuse", unverifiedChunks: 0 },
     );
-    assert.ok(requests !== undefined && requests > 0);
+    assert.deepEqual(Object.values(stats["bytesBySource"] ?? {}), [fetchedBytes]);
+    for (const name of ["requests", "fetchedBytes", "misses"]) assert.ok((stats[name] ?? 0) > 0, name);
+    // Of 64 KiB; small gaps between them are fetched too.
+    assert.ok((stats["fetchedChunks"] ?? 0) >= Math.ceil(3_145_745 / 65_536));
+    const { mountedAfterMs, firstReadAfterMs, unmountedAfterMs } = stats;
     const times = [0, mountedAfterMs, firstReadAfterMs, unmountedAfterMs] as number[];
     assert.deepEqual(
       times,

@@ -16,6 +16,8 @@ import {
 import { addon } from "#src/native/addon.js";
 import { DockerRegistry, findProgram, NO_DOCKER_REGISTRY } from "../support/docker-registry.ts";
 import { fixturePath, readFixture, readJsonLines } from "../support/fixtures.ts";
+import { made } from "../support/golden-images.ts";
+import { MountFolder } from "../support/mount-folder.ts";
 import { comparable, skipFuse } from "../support/mounted-image.ts";
 import { readByAll } from "../support/read-by-all.ts";
 import { type GoldenRow, recordedTimes } from "../support/recorded-times.ts";
@@ -198,4 +200,18 @@ describe("what nydus-convert makes of", { skip, concurrency: 2 }, () => {
       assert.deepEqual(comparable(erofs), expected());
     });
   }
+
+  it("a directory on a filesystem without xattrs, is the same", async () => {
+    await using folder = new MountFolder();
+    // Nothing in this image has any: the mount does not know the calls.
+    await folder.mount([...made("layer3").args, "--engine", "fuse"]);
+    const image = `oci:${folder.path}/out:nydus`;
+    const { status, stderr } = await runCommand("nydus-convert", [`dir:${folder.mountpoint}`, image]);
+    assert.deepEqual({ status, stderr }, { status: 0, stderr: "" });
+    const { fuse } = await readByAll(image);
+    assert.deepEqual(
+      comparable(fuse),
+      recordedTimes(readJsonLines("golden", "made", "layer3", "nydusd.jsonl")),
+    );
+  });
 });

@@ -115,6 +115,20 @@ describe("HttpClient", () => {
     await assert.rejects(reading, { code: "ERR_ABORTED" });
   });
 
+  it("ends what is under way when it is closed, and sends nothing any more", async () => {
+    let arrived: () => void;
+    const silent = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    const url = await serve(() => arrived());
+    const http = new HttpClient();
+    const waiting = assert.rejects(http.send({ method: "GET", url, signal }), { code: "ERR_ABORTED" });
+    await silent;
+    await http[Symbol.asyncDispose]();
+    await waiting;
+    await assert.rejects(http.send({ method: "GET", url, signal }), { code: "ERR_ABORTED" });
+  });
+
   it("takes an answer that comes before the body was sent", async () => {
     const url = await serve((_, response) =>
       response.writeHead(413, { connection: "close" }).end("too large"),

@@ -128,6 +128,19 @@ describe("RegistrySource", () => {
     assert.equal(registry.requests.filter(({ path }) => path !== "/v2/").length, 5);
   });
 
+  it("asks for a range and for a whole blob no more often than its policy says", async () => {
+    for (const read of [
+      (source: RegistrySource) => source.blobs.read(id, 5, 1000, { signal }),
+      (source: RegistrySource) => collect(source.openBlob(layer.descriptor, { signal })),
+    ]) {
+      registry.faults.failNext = Array<number>(50).fill(503);
+      registry.requests.length = 0;
+      await using source = open();
+      await assert.rejects(read(source), { code: "ERR_SOURCE_UNAVAILABLE" });
+      assert.equal(registry.requests.filter(({ path }) => path !== "/v2/").length, 5);
+    }
+  });
+
   it("refuses a blob with wrong bytes before its last piece", async () => {
     registry.faults.wrongBytes = true;
     await using source = open();

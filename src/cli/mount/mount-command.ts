@@ -59,6 +59,10 @@ const HELP = {
     ],
     ["nydus-mount --unmount /mnt", "End it:"],
   ],
+  exitStatus: [
+    [0, "unmounted, also by SIGINT or SIGTERM; with --detach: mounted"],
+    [130, "interrupted before the image was mounted"],
+  ],
 } as const;
 
 async function run(
