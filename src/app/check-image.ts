@@ -5,7 +5,6 @@ import { digestChunk } from "../codec/digest.ts";
 import { decodeBlobMetaFile } from "../format/blob/blob-meta-file.ts";
 import type { Descriptor, Platform } from "../format/oci/descriptor.ts";
 import { decodeImageConfig, type ImageConfig } from "../format/oci/image-config.ts";
-import { platformOfHost } from "../format/oci/platform.ts";
 import { checkBootstrap } from "../image/check.ts";
 import type { Blob } from "../image/chunk.ts";
 import { rowDifferences } from "../image/row-differences.ts";
@@ -30,8 +29,8 @@ export interface CheckOptions {
   readonly metadataOnly?: boolean;
   /** The ordinary image to compare with. @default none */
   readonly original?: ImageSource;
-  /** Of the original. @default the host's */
-  readonly platform?: Platform;
+  /** Of the original. */
+  readonly platform: Platform;
   readonly onFinding: (finding: CheckFinding) => void;
   /** Told what is looked at. */
   readonly onProgress: (what: string) => void;
@@ -207,8 +206,7 @@ async function compareWith(
   options: CheckOptions,
 ): Promise<void> {
   options.onProgress(`layers of ${original.name}`);
-  const platform = options.platform ?? platformOfHost(process.platform, process.arch);
-  const { rows, config: originalConfig } = await readOriginal(original, platform, options);
+  const { rows, config: originalConfig } = await readOriginal(original, options.platform, options);
   const wanted = options.metadataOnly === true ? rows.map(({ sha256: _, ...row }) => row) : rows;
   let told = 0;
   for (const { path, message } of rowDifferences(wanted, found)) {

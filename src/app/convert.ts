@@ -8,8 +8,15 @@ import { type ConvertOptions, checkConvertOptions } from "../convert/convert-opt
 import type { ConvertReport } from "../convert/convert-report.ts";
 import type { PlatformChoice } from "../convert/select-manifests.ts";
 import { type ImageName, parseImageName } from "../format/oci/image-name.ts";
-import { parsePlatform, platformOfHost } from "../format/oci/platform.ts";
-import { ImageAccess, type ImageAccessOptions, registryReferenceOf } from "./image-access.ts";
+import { parsePlatform } from "../format/oci/platform.ts";
+import { platformOrHost } from "./host-platform.ts";
+import {
+  ImageAccess,
+  type ImageAccessOptions,
+  type Login,
+  registryReferenceOf,
+  withLogin,
+} from "./image-access.ts";
 import { xattrReader } from "./read-xattrs.ts";
 
 export type { ConvertEvent } from "../convert/convert-event.ts";
@@ -38,7 +45,7 @@ export interface ConvertRequest {
   /** Where to write the report as JSON. @default nowhere */
   readonly reportFile?: string;
   readonly access: Omit<ImageAccessOptions, "login">;
-  readonly login?: { readonly username: string; readonly password: string };
+  readonly login?: Login;
 }
 
 /** How a run is followed and stopped. */
@@ -62,8 +69,7 @@ export async function runConvert(request: ConvertRequest, hooks: ConvertHooks): 
   // Before anything is opened, so that wrong usage shows no other failure first.
   checkConvertOptions(options);
 
-  const login = loginFor(request, source, target);
-  await using access = await ImageAccess.create({ ...request.access, ...(login !== undefined && { login }) });
+  await using access = await ImageAccess.create(withLogin(request.access, request.login, [target, source]));
   await using imageTarget = access.openTarget(request.target);
   const run = { ...hooks, workParent: request.workDirectory ?? tmpdir() };
   const report =
@@ -102,20 +108,7 @@ function platformChoice({ platforms, allPlatforms }: ConvertRequest): PlatformCh
   }
   if (allPlatforms) return { wanted: "all", isExplicit: true };
   if (platforms.length > 0) return { wanted: platforms.map(parsePlatform), isExplicit: true };
-  return { wanted: [platformOfHost(process.platform, process.arch)], isExplicit: false };
-}
-
-function loginFor(
-  { login }: ConvertRequest,
-  source: ImageName,
-  target: ImageName,
-): ImageAccessOptions["login"] {
-  if (login === undefined) return undefined;
-  const name = target.kind === "registry" ? target : source;
-  if (name.kind !== "registry") {
-    throw new CodedError("ERR_OPTION_INVALID", "a user name is given, but neither image is in a registry");
-  }
-  return { registry: name.reference.registry, ...login };
+  return { wanted: [platformOrHost(undefined)], isExplicit: false };
 }
 
 function readPrefetchFile(path: string | undefined): string[] {

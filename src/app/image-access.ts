@@ -18,10 +18,16 @@ import { RegistrySource } from "../registry/registry-source.ts";
 import { RegistryTarget } from "../registry/registry-target.ts";
 import type { ImageSource, ImageTarget } from "../store/image-source.ts";
 
+/** A user name and password as they were typed, for the registry of one of the images at hand. */
+export interface Login {
+  readonly username: string;
+  readonly password: string;
+}
+
 /** How registries are reached. */
 export interface ImageAccessOptions {
   /** Credentials for one registry; for all others those of docker's and podman's files are used. */
-  readonly login?: { readonly registry: string; readonly username: string; readonly password: string };
+  readonly login?: Login & { readonly registry: string };
   /** Whether http without TLS is used beyond loopback. @default false */
   readonly plainHttp?: boolean;
   /** Files of certificates in PEM that are trusted beside the system's. @default [] */
@@ -100,6 +106,24 @@ export class ImageAccess implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#http[Symbol.asyncDispose]();
   }
+}
+
+/**
+ * Adds a login to the other options: it is for the registry of the first image that is in one.
+ *
+ * @throws {CodedError} ERR_OPTION_INVALID when none is.
+ */
+export function withLogin(
+  access: Omit<ImageAccessOptions, "login">,
+  login: Login | undefined,
+  images: readonly (ImageName | undefined)[],
+): ImageAccessOptions {
+  if (login === undefined) return access;
+  const name = images.find((image) => image?.kind === "registry");
+  if (name?.kind !== "registry") {
+    throw new CodedError("ERR_OPTION_INVALID", "a user name is given, but no image is in a registry");
+  }
+  return { ...access, login: { registry: name.reference.registry, ...login } };
 }
 
 /** `HOST/REPOSITORY:TAG` of a name in a registry. */

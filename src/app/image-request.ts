@@ -1,9 +1,9 @@
 import { CodedError } from "../base/errors.ts";
 import type { Platform } from "../format/oci/descriptor.ts";
 import { parseImageName } from "../format/oci/image-name.ts";
-import { parsePlatform, platformOfHost } from "../format/oci/platform.ts";
 import type { ImageSource } from "../store/image-source.ts";
-import { ImageAccess, type ImageAccessOptions } from "./image-access.ts";
+import { platformOrHost } from "./host-platform.ts";
+import { ImageAccess, type ImageAccessOptions, type Login, withLogin } from "./image-access.ts";
 import type { NydusImage } from "./nydus-image.ts";
 import {
   type BootstrapFile,
@@ -27,7 +27,7 @@ export interface ImageRequest {
   /** `os/arch[/variant]`. @default the host's */
   readonly platform?: string;
   readonly access: Omit<ImageAccessOptions, "login">;
-  readonly login?: { readonly username: string; readonly password: string };
+  readonly login?: Login;
 }
 
 /** What an action on a located image works with. */
@@ -49,13 +49,10 @@ export async function withLocatedImage<Result>(
   signal: AbortSignal,
   action: (image: RequestedImage) => Promise<Result>,
 ): Promise<Result> {
-  const platform =
-    request.platform === undefined
-      ? platformOfHost(process.platform, process.arch)
-      : parsePlatform(request.platform);
+  const platform = platformOrHost(request.platform);
   const file = bootstrapFileOf(request);
-  const login = loginOf(request);
-  await using access = await ImageAccess.create({ ...request.access, ...(login !== undefined && { login }) });
+  const name = request.image === undefined ? undefined : parseImageName(request.image);
+  await using access = await ImageAccess.create(withLogin(request.access, request.login, [name]));
   const openSource = (name: string): ImageSource => access.openSource(name);
   if (file !== undefined) {
     const located = await locateNydusImage(file, { signal, platform });
@@ -98,13 +95,4 @@ function bootstrapFileOf(request: ImageRequest): BootstrapFile | undefined {
     throw new CodedError("ERR_OPTION_INVALID", "an image or a bootstrap file must be given");
   }
   return undefined;
-}
-
-function loginOf({ image, login }: ImageRequest): ImageAccessOptions["login"] {
-  if (login === undefined) return undefined;
-  const name = image === undefined ? undefined : parseImageName(image);
-  if (name?.kind !== "registry") {
-    throw new CodedError("ERR_OPTION_INVALID", "a user name is given, but the image is not in a registry");
-  }
-  return { registry: name.reference.registry, ...login };
 }

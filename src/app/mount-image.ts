@@ -7,8 +7,10 @@ import { mountableBootstrap } from "./mountable-bootstrap.ts";
 import type { NydusImage } from "./nydus-image.ts";
 import { type PrefetchChoice, prefetch } from "./prefetch.ts";
 
+export { MAX_WORKERS } from "../mount/fuse-server.ts";
 export type { Engine } from "../mount/mount.ts";
 export { ENGINES } from "../mount/mount.ts";
+export { makeDirectory } from "../store/make-directory.ts";
 
 /** How to mount an image. */
 export interface MountImageOptions {

@@ -1,15 +1,16 @@
 import { basename } from "node:path";
+import { DirectorySource } from "../backend/directory-source.ts";
 import { isBlobId } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
 import { digestChunk } from "../codec/digest.ts";
 import type { Platform } from "../format/oci/descriptor.ts";
-import { platformOfHost } from "../format/oci/platform.ts";
 import { PLACEHOLDER_BLOB_ID } from "../format/rafs/blob-record.ts";
+import { checkBlobId } from "../image/blob-conversion.ts";
 import { BOOTSTRAP_LIMITS } from "../image/bootstrap-limits.ts";
 import { BootstrapOutline } from "../image/bootstrap-outline.ts";
-import { BlobDirectories } from "../layout/blob-directories.ts";
 import { openStoredFile, readStored } from "../layout/stored-file.ts";
 import type { ImageSource } from "../store/image-source.ts";
+import { platformOrHost } from "./host-platform.ts";
 import { NydusImage, type NydusImageParts } from "./nydus-image.ts";
 import { readBootstrapLayer } from "./read-bootstrap-layer.ts";
 import { selectNydusManifest } from "./select-nydus-manifest.ts";
@@ -93,7 +94,7 @@ async function locateInSource(
   source: ImageSource,
   options: Omit<OpenNydusOptions, "allowUnsupported">,
 ): Promise<LocatedImage> {
-  const platform = options.platform ?? platformOfHost(process.platform, process.arch);
+  const platform = options.platform ?? platformOrHost(undefined);
   const selected = await selectNydusManifest(source, platform, options);
   const layer = source.openBlob(selected.bootstrapLayer, options);
   const { bootstrap, metaFiles } = await readBootstrapLayer(layer, `bootstrap layer of ${source.name}`);
@@ -110,14 +111,10 @@ async function locateInSource(
 }
 
 async function locateFile({ bootstrap, blobDirs, blobId }: BootstrapFile): Promise<LocatedImage> {
-  if (blobId !== undefined && !isBlobId(blobId)) {
-    throw new CodedError(
-      "ERR_OPTION_INVALID",
-      `blob id must be 64 hex digits, got ${JSON.stringify(blobId)}`,
-    );
-  }
+  // Before the file is looked for, so that wrong usage shows no other failure first.
+  checkBlobId(blobId);
   const ownName = basename(bootstrap).replace(/\..*$/s, "");
-  const directories = new BlobDirectories(blobDirs);
+  const directories = new DirectorySource(blobDirs);
   return {
     name: bootstrap,
     bootstrapBytes: await readBootstrapFile(bootstrap),

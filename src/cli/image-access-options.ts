@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import type { ImageAccessOptions } from "../app/image-access.ts";
+import type { ImageAccessOptions, Login } from "../app/image-access.ts";
 import { CodedError } from "../base/errors.ts";
 import { repeatedArgument } from "./program.ts";
 
@@ -35,7 +35,7 @@ export function accessOf(flags: AccessFlags): Omit<ImageAccessOptions, "login"> 
  *
  * @throws {CodedError} ERR_OPTION_INVALID when only one half is given.
  */
-export function loginOf(flags: AccessFlags): { username: string; password: string } | undefined {
+export function loginOf(flags: AccessFlags): Login | undefined {
   const { username, passwordStdin } = flags;
   if (username === undefined && passwordStdin !== true) return undefined;
   if (username === undefined || passwordStdin !== true) {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { ImageRequest } from "../app/image-request.ts";
+import { CodedError } from "../base/errors.ts";
 import { type AccessFlags, accessOf, addAccessOptions, loginOf } from "./image-access-options.ts";
 import { repeatedArgument } from "./program.ts";
 
@@ -32,14 +33,20 @@ export function addImageOptions(command: Command): Command {
 /**
  * The image that is meant.
  *
+ * @param others How many operands may follow the image; all there may be with `--bootstrap`.
  * @returns The request and the operands that follow the image.
+ * @throws {CodedError} ERR_OPTION_INVALID for an image beside `--bootstrap`, or as {@link loginOf}.
  */
 export function imageRequestOf(
   operands: readonly string[],
   flags: ImageFlags,
+  others = 0,
 ): { readonly request: ImageRequest; readonly rest: readonly string[] } {
   const { bootstrap, blobDir, blobId, platform } = flags;
   const [image] = operands;
+  if (bootstrap !== undefined && operands.length > others) {
+    throw new CodedError("ERR_OPTION_INVALID", `--bootstrap stands in the place of IMAGE, got ${image} too`);
+  }
   const login = loginOf(flags);
   const request: ImageRequest = {
     ...(bootstrap === undefined && image !== undefined && { image }),

@@ -1,4 +1,4 @@
-import { Command, CommanderError, InvalidArgumentError, type Option } from "commander";
+import { Command, CommanderError, type Option } from "commander";
 import { CodedError } from "../base/errors.ts";
 import { parseSize } from "../base/options.ts";
 import { failureOf } from "./exit.ts";
@@ -142,27 +142,23 @@ function report(name: string, error: unknown, argv: readonly string[]): void {
 
 /** Reads the value of an option in bytes; `option` names it in the message. */
 export function sizeArgument(option: string): (text: string) => number {
-  return (text) => argument(() => parseSize(option, text));
+  return (text) => parseSize(option, text);
 }
 
-/** Reads the value of an option that is a whole number. */
-export function integerArgument(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
-  return Number(text);
+/** Reads the value of an option that is a whole number; `option` names it in the message. */
+export function integerArgument(option: string): (text: string) => number {
+  return (text) => {
+    if (/^\d{1,15}$/.test(text)) return Number(text);
+    throw new CodedError(
+      "ERR_OPTION_INVALID",
+      `${option} must be a whole number, got ${JSON.stringify(text)}`,
+    );
+  };
 }
 
 /** Adds to the values of an option that may be given more than once. */
 export function repeatedArgument(text: string, previous: readonly string[] | undefined): readonly string[] {
   return [...(previous ?? []), text];
-}
-
-function argument<Value>(read: () => Value): Value {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof CodedError) throw new InvalidArgumentError(error.message);
-    throw error;
-  }
 }
 
 function environmentName(flag: string): string {

@@ -1,4 +1,5 @@
 import { isZero } from "../base/bytes.ts";
+import { isBlobId } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
 import { type BlobRecord, PLACEHOLDER_BLOB_ID } from "../format/rafs/blob-record.ts";
 import {
@@ -11,6 +12,16 @@ import {
 import type { Blob } from "./chunk.ts";
 
 const NO_DIGEST = new Uint8Array(32);
+
+/**
+ * Checks an id that a caller gives for a blob.
+ *
+ * @throws {CodedError} ERR_OPTION_INVALID when it is none; absence is sound.
+ */
+export function checkBlobId(blobId: string | undefined): void {
+  if (blobId === undefined || isBlobId(blobId)) return;
+  throw new CodedError("ERR_OPTION_INVALID", `blob id must be 64 hex digits, got ${JSON.stringify(blobId)}`);
+}
 
 /**
  * The blob that a checked row of a v6 blob table describes.

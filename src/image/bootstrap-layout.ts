@@ -5,8 +5,10 @@ import {
   decodeExtendedSuperblock,
   EXTENDED_SUPERBLOCK_OFFSET,
   EXTENDED_SUPERBLOCK_SIZE,
+  prefetchTableSize,
 } from "../format/rafs/extended-superblock.ts";
 import { decodeV5Superblock, V5_SUPERBLOCK_SIZE } from "../format/rafs/v5-superblock.ts";
+import { v5TableRanges } from "./bootstrap-v5-tables.ts";
 
 /** A part of a bootstrap. Offset and size are bytes. */
 export interface BootstrapSection {
@@ -21,9 +23,6 @@ export interface BootstrapLayout {
   readonly sections: readonly BootstrapSection[];
   readonly superblock: Readonly<Record<string, number>>;
 }
-
-/** Bytes of a row of the extended blob table of v5. */
-const V5_EXTENDED_BLOB_ROW = 64;
 
 /**
  * Where the parts of a bootstrap lie that was read without error.
@@ -54,7 +53,7 @@ function layoutOfV6(bytes: Uint8Array): BootstrapLayout {
         size: superblock.deviceCount * DEVICE_SLOT_SIZE,
       },
       { name: "blob table", offset: extended.blobTableOffset, size: extended.blobTableSize },
-      { name: "prefetch table", offset: extended.prefetchTableOffset, size: extended.prefetchTableSize },
+      { name: "prefetch table", offset: extended.prefetchTableOffset, size: prefetchTableSize(extended) },
       { name: "inodes", offset: metaOffset, size: Math.max(0, metaEnd - metaOffset) },
       { name: "chunk table", offset: extended.chunkTableOffset, size: extended.chunkTableSize },
     ],
@@ -67,18 +66,7 @@ function layoutOfV5(bytes: Uint8Array): BootstrapLayout {
   return {
     sections: [
       { name: "superblock", offset: 0, size: V5_SUPERBLOCK_SIZE },
-      { name: "inode table", offset: superblock.inodeTableOffset, size: superblock.inodeTableRows * 4 },
-      {
-        name: "prefetch table",
-        offset: superblock.prefetchTableOffset,
-        size: superblock.prefetchTableRows * 4,
-      },
-      { name: "blob table", offset: superblock.blobTableOffset, size: superblock.blobTableSize },
-      {
-        name: "extended blob table",
-        offset: superblock.extendedBlobTableOffset,
-        size: superblock.extendedBlobTableRows * V5_EXTENDED_BLOB_ROW,
-      },
+      ...v5TableRanges(superblock).map(({ name, offset, size }) => ({ name, offset, size })),
     ],
     superblock: { ...superblock },
   };

@@ -4,6 +4,8 @@ export const BOOTSTRAP_LIMITS = {
   size: 2 ** 31,
   /** Rows of the blob table: a chunk index has one byte for blob index + 1, and the builder of nydus stops here. */
   blobs: 254,
+  /** Rows of the blob table of RAFS v5. Its records could name more; no builder makes images of so many layers. */
+  v5Blobs: 1024,
   /** Chunks of one blob: a chunk index has 24 bits. */
   chunksPerBlob: 2 ** 24,
   minChunkSize: 0x1000,

@@ -1,7 +1,5 @@
-import { isBlobId } from "../base/digest.ts";
-import { CodedError } from "../base/errors.ts";
 import { chunksByBlob } from "./blob-chunks.ts";
-import { blobOfRecord } from "./blob-conversion.ts";
+import { blobOfRecord, checkBlobId } from "./blob-conversion.ts";
 import type { Bootstrap, ReadBootstrapOptions } from "./bootstrap.ts";
 import { readBootstrapHeader } from "./bootstrap-header.ts";
 import { readBootstrap } from "./bootstrap-reader.ts";
@@ -26,12 +24,7 @@ export class BootstrapOutline {
    */
   constructor(bytes: Uint8Array, options: ReadBootstrapOptions = {}) {
     const { blobId } = options;
-    if (blobId !== undefined && !isBlobId(blobId)) {
-      throw new CodedError(
-        "ERR_OPTION_INVALID",
-        `blobId must be 64 hex digits, got ${JSON.stringify(blobId)}`,
-      );
-    }
+    checkBlobId(blobId);
     this.#bytes = bytes;
     this.#options = options;
     this.fsVersion = isBootstrapV5(bytes) ? 5 : 6;

@@ -11,9 +11,6 @@ import { readV5Tables, type V5Tables } from "./bootstrap-v5-tables.ts";
 import { fileTypeOfMode } from "./file-mode.ts";
 import type { Attributes, Directory, Inode } from "./tree.ts";
 
-/** Most bytes of all prefetch paths together: a deep tree makes them long. */
-const MAX_PREFETCH_BYTES = 2 ** 24;
-
 /** A name on its way into the tree. */
 interface Placed {
   readonly inode: Inode;
@@ -105,8 +102,9 @@ class V5TreeReader {
       const path = this.#path(number - 1);
       if (path === undefined) throw corruptRow(number - 1, "in the prefetch table is not in the tree");
       size += path.length;
-      if (size > MAX_PREFETCH_BYTES) {
-        throw bootstrapError("ERR_LIMIT_EXCEEDED", `prefetch paths have over ${MAX_PREFETCH_BYTES} bytes`);
+      const { prefetchPathBytes } = BOOTSTRAP_LIMITS;
+      if (size > prefetchPathBytes) {
+        throw bootstrapError("ERR_LIMIT_EXCEEDED", `prefetch paths of over ${prefetchPathBytes} bytes`);
       }
       paths.push(path);
     }

@@ -28,9 +28,6 @@ import type { ReadBootstrapOptions } from "./bootstrap.ts";
 import { bootstrapError } from "./bootstrap-error.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 
-/** Most blobs of a v5 bootstrap. Its records could name more; no builder makes images of so many layers. */
-const MAX_V5_BLOBS = 1024;
-
 /** A blob of a v5 bootstrap; `extended` is absent in images of old builders. */
 export interface V5BlobRow extends V5Blob {
   readonly extended: V5ExtendedBlob | undefined;
@@ -53,23 +50,25 @@ interface TableRange {
   readonly name: string;
   readonly offset: number;
   readonly size: number;
+  /** Bytes of a row; 1 for the blob table, whose rows end with a NUL. */
+  readonly rowSize: number;
 }
 
 /** Where the tables of a v5 bootstrap lie; empty ones are left out. */
 export function v5TableRanges(superblock: V5Superblock): TableRange[] {
+  const range = (name: string, offset: number, rows: number, rowSize: number): TableRange => {
+    return { name, offset, size: rows * rowSize, rowSize };
+  };
   return [
-    { name: "inode table", offset: superblock.inodeTableOffset, size: superblock.inodeTableRows * 4 },
-    {
-      name: "prefetch table",
-      offset: superblock.prefetchTableOffset,
-      size: superblock.prefetchTableRows * 4,
-    },
-    { name: "blob table", offset: superblock.blobTableOffset, size: superblock.blobTableSize },
-    {
-      name: "extended blob table",
-      offset: superblock.extendedBlobTableOffset,
-      size: superblock.extendedBlobTableRows * V5_EXTENDED_BLOB_SIZE,
-    },
+    range("inode table", superblock.inodeTableOffset, superblock.inodeTableRows, 4),
+    range("prefetch table", superblock.prefetchTableOffset, superblock.prefetchTableRows, 4),
+    range("blob table", superblock.blobTableOffset, superblock.blobTableSize, 1),
+    range(
+      "extended blob table",
+      superblock.extendedBlobTableOffset,
+      superblock.extendedBlobTableRows,
+      V5_EXTENDED_BLOB_SIZE,
+    ),
   ].filter(({ size }) => size > 0);
 }
 
@@ -147,7 +146,7 @@ function checkSuperblock(superblock: V5Superblock, size: number, options: ReadBo
 function readBlobs(bytes: Uint8Array, superblock: V5Superblock, options: ReadBootstrapOptions): V5BlobRow[] {
   const { blobTableOffset, blobTableSize, extendedBlobTableOffset, extendedBlobTableRows } = superblock;
   const table = bytes.subarray(blobTableOffset, blobTableOffset + blobTableSize);
-  const blobs = decodeV5BlobTable(table, MAX_V5_BLOBS);
+  const blobs = decodeV5BlobTable(table, BOOTSTRAP_LIMITS.v5Blobs);
   if (extendedBlobTableRows !== 0 && extendedBlobTableRows !== blobs.length) {
     throw corrupt(`${extendedBlobTableRows} rows in the extended blob table of ${blobs.length} blobs`);
   }

@@ -1,9 +1,8 @@
 import { viewOf } from "../base/bytes.ts";
-import { isBlobId } from "../base/digest.ts";
-import { CodedError } from "../base/errors.ts";
+import { prefetchTableSize } from "../format/rafs/extended-superblock.ts";
 import { compressorOfFlags, digesterOfFlags } from "../format/rafs/features.ts";
 import { decodePrefetchTable, PREFETCH_ROW_SIZE } from "../format/rafs/prefetch-table.ts";
-import { blobOfRecord } from "./blob-conversion.ts";
+import { blobOfRecord, checkBlobId } from "./blob-conversion.ts";
 import type { Bootstrap, ReadBootstrapOptions } from "./bootstrap.ts";
 import { BootstrapView } from "./bootstrap-view.ts";
 import { ChunkCatalog } from "./chunk-catalog.ts";
@@ -17,14 +16,11 @@ import { TreeReader } from "./tree-reader.ts";
  */
 export function readBootstrapV6(bytes: Uint8Array, options: ReadBootstrapOptions = {}): Bootstrap {
   const { blobId } = options;
-  if (blobId !== undefined && !isBlobId(blobId)) {
-    throw new CodedError("ERR_OPTION_INVALID", `blobId must be 64 hex digits, got ${JSON.stringify(blobId)}`);
-  }
+  checkBlobId(blobId);
   const view = new BootstrapView(bytes, options);
   const { extended } = view.header;
   const chunks = new ChunkCatalog(bytes, extended.chunkTableOffset, extended.chunkTableSize, view.blockSize);
-  const prefetchRows =
-    extended.prefetchTableOffset === 0 ? 0 : extended.prefetchTableSize / PREFETCH_ROW_SIZE;
+  const prefetchRows = prefetchTableSize(extended) / PREFETCH_ROW_SIZE;
   const prefetchNids = decodePrefetchTable(viewOf(bytes), extended.prefetchTableOffset, prefetchRows);
   const tree = new TreeReader(view, chunks, bytes.length, prefetchNids);
   const root = tree.read();

@@ -19,6 +19,7 @@ import { type BootstrapHeader, type HeaderOptions, readBootstrapHeader } from ".
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import { DirentBlock, POSITIONS_PER_BLOCK } from "./dirent-block.ts";
 import { FILE_MODES, fileTypeOfMode } from "./file-mode.ts";
+import type { FileType } from "./tree.ts";
 
 /** An inode as it lies in the bootstrap. */
 export interface InodeRecord {
@@ -50,7 +51,7 @@ export interface InodeRecord {
 }
 
 /** A name in a directory. */
-export interface DirectoryEntry {
+export interface Dentry {
   readonly name: ByteString;
   readonly nid: number;
   /** One of DIRENT_TYPES, or 0 where the image does not say. */
@@ -168,7 +169,7 @@ export class BootstrapView {
   }
 
   /** Every name of `directory` in stored order, which is that of the bytes; `.` and `..` are among them. */
-  entries(directory: InodeRecord): Iterable<DirectoryEntry> {
+  entries(directory: InodeRecord): Iterable<Dentry> {
     return this.entriesFrom(directory, 0);
   }
 
@@ -176,7 +177,7 @@ export class BootstrapView {
    * The names from `position` on: 0 for the first, else the `nextPosition` of an earlier name.
    * Positions are the same in every process and for ever; one that never was lists nothing or starts at the name after.
    */
-  *entriesFrom(directory: InodeRecord, position: number): Generator<DirectoryEntry, void, undefined> {
+  *entriesFrom(directory: InodeRecord, position: number): Generator<Dentry, void, undefined> {
     const blockCount = this.#direntBlockCount(directory);
     // Positions come back from programs, through telldir and seekdir.
     if (!Number.isSafeInteger(position) || position < 0) return;
@@ -290,7 +291,8 @@ function chunkArrayOffset(inode: InodeRecord): number {
   return alignUp(inode.bodyOffset, CHUNK_INDEX_ALIGNMENT);
 }
 
-function isLayoutOf(type: string, layout: number): boolean {
+/** True when an inode of a type may have a layout (INODE_LAYOUT) in RAFS v6. */
+export function isLayoutOf(type: FileType, layout: number): boolean {
   if (type === "file") return layout === INODE_LAYOUT.CHUNKED;
   if (type === "dir" || type === "symlink")
     return layout === INODE_LAYOUT.PLAIN || layout === INODE_LAYOUT.INLINE;

@@ -11,12 +11,17 @@ import {
 } from "../format/erofs/superblock.ts";
 import { BLOB_RECORD_SIZE, encodeBlobRecord } from "../format/rafs/blob-record.ts";
 import { CHUNK_RECORD_SIZE, encodeChunkRecord } from "../format/rafs/chunk-record.ts";
-import { EXTENDED_SUPERBLOCK_OFFSET, encodeExtendedSuperblock } from "../format/rafs/extended-superblock.ts";
+import {
+  DEVICE_TABLE_SLOT,
+  EXTENDED_SUPERBLOCK_OFFSET,
+  encodeExtendedSuperblock,
+  TABLE_ALIGNMENT,
+} from "../format/rafs/extended-superblock.ts";
 import { BLOB_FEATURES, compressionFlag, digestFlag, SUPER_FLAGS } from "../format/rafs/features.ts";
 import { encodePrefetchTable, PREFETCH_ROW_SIZE } from "../format/rafs/prefetch-table.ts";
 import { recordOfBlob } from "./blob-conversion.ts";
 import { numberBlobs } from "./blob-numbering.ts";
-import { DEVICE_TABLE_SLOT, readBootstrapHeader, TABLE_ALIGNMENT } from "./bootstrap-header.ts";
+import { readBootstrapHeader } from "./bootstrap-header.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import type { Blob } from "./chunk.ts";
 import { chunkRecords } from "./chunk-records.ts";

@@ -30,6 +30,13 @@ export function checkBlobRow(
   if (has(BLOB_FEATURES_UNKNOWN)) {
     findings.add("blob-features-unknown", where, `features 0x${features.toString(16)} have unknown bits`);
   }
+  const compressor = compressorOfNumber(blob.compressor) ?? "none";
+  const unsupported = unsupportedBlobFeature({ features, compressor });
+  if (unsupported !== undefined) findings.add("feature-unsupported", where, unsupported);
+  else if (has(BLOB_FEATURES.SEPARATE))
+    findings.add("feature-unsupported", where, "chunk information in a separate blob");
+  else if (blob.cipher !== 0)
+    findings.add("feature-unsupported", where, `encryption (cipher ${blob.cipher})`);
   // Ids reach file names, URLs and mount options: anything but 64 hex digits could name another file.
   if (blob.id === PLACEHOLDER_BLOB_ID && has(BLOB_FEATURES.INLINED_FS_META)) {
     findings.add("blob-id-placeholder", where, "the bootstrap is part of this blob and does not know its id");
@@ -46,9 +53,9 @@ export function checkBlobRow(
     findings.add("blob-chunk-size-mismatch", where, `${found}, expected ${extended.chunkSize}`);
   }
   if (blob.chunkCount < 1 || blob.chunkCount > BOOTSTRAP_LIMITS.chunksPerBlob) {
-    findings.add("blob-chunk-count-invalid", where, `${blob.chunkCount} chunks`);
+    const expected = `expected 1 to ${BOOTSTRAP_LIMITS.chunksPerBlob}`;
+    findings.add("blob-chunk-count-invalid", where, `${blob.chunkCount} chunks, ${expected}`);
   }
-  const compressor = compressorOfNumber(blob.compressor);
   for (const number of [blob.compressor, blob.chunkInformationCompressor]) {
     if (compressorOfNumber(number) === undefined) {
       findings.add("blob-compressor-unknown", where, `compressor ${number}`);
@@ -57,17 +64,16 @@ export function checkBlobRow(
   if (digesterOfNumber(blob.digester) === undefined) {
     findings.add("blob-digester-unknown", where, `digester ${blob.digester}`);
   }
-  const unsupported = unsupportedBlobFeature({ features, compressor: compressor ?? "none" });
-  if (unsupported !== undefined) findings.add("feature-unsupported", where, unsupported);
-  else if (has(BLOB_FEATURES.SEPARATE))
-    findings.add("feature-unsupported", where, "separate chunk information");
-  else if (blob.cipher !== 0) findings.add("feature-unsupported", where, `cipher ${blob.cipher}`);
   const { storedSize, decodedSize } = blob;
   if (storedSize > BOOTSTRAP_LIMITS.storedSize || decodedSize > BOOTSTRAP_LIMITS.decodedSize) {
     findings.add("blob-size-invalid", where, `${storedSize} stored and ${decodedSize} decoded bytes`);
   }
   if (has(BLOB_FEATURES.ALIGNED) === isTarfs) {
-    findings.add("blob-alignment-invalid", where, `chunks are ${isTarfs ? "" : "not "}aligned`);
+    findings.add(
+      "blob-alignment-invalid",
+      where,
+      `features 0x${features.toString(16)}: chunks are ${isTarfs ? "" : "not "}aligned`,
+    );
   }
   const tocRows = (blob.tocSize - 512) / TOC_ROW_SIZE;
   if (blob.tocSize !== 0 && !(Number.isInteger(tocRows) && tocRows >= 1 && tocRows <= MAX_TOC_ROWS)) {
@@ -120,7 +126,7 @@ export function checkDevices(
     }
     const known = tags.get(device.tag);
     if (known !== undefined) {
-      findings.add("device-tag-duplicate", where, `has the id of device ${known}`);
+      findings.add("device-tag-duplicate", where, `repeats the id of device ${known}`);
     }
     tags.set(device.tag, index);
     const blocks = Math.floor((blob?.decodedSize ?? 0) / blockSize);

@@ -8,7 +8,12 @@ import {
 } from "../format/erofs/superblock.ts";
 import { BLOB_RECORD_SIZE } from "../format/rafs/blob-record.ts";
 import { CHUNK_RECORD_SIZE } from "../format/rafs/chunk-record.ts";
-import type { ExtendedSuperblock } from "../format/rafs/extended-superblock.ts";
+import {
+  DEVICE_TABLE_SLOT,
+  type ExtendedSuperblock,
+  prefetchTableSize,
+  TABLE_ALIGNMENT,
+} from "../format/rafs/extended-superblock.ts";
 import {
   compressorOfFlags,
   digesterOfFlags,
@@ -16,11 +21,11 @@ import {
   SUPER_FLAGS_RESERVED,
 } from "../format/rafs/features.ts";
 import { PREFETCH_ROW_SIZE } from "../format/rafs/prefetch-table.ts";
-import { DEVICE_TABLE_SLOT, TABLE_ALIGNMENT } from "./bootstrap-header.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import type { FindingList } from "./finding.ts";
 
 const WHERE = "superblock";
+/** The bit operators of JavaScript see the low 32 bits only. */
 const KNOWN_FLAGS = Object.values(SUPER_FLAGS).reduce((bits, bit) => bits + bit, 0) + SUPER_FLAGS_RESERVED;
 
 /** Checks the EROFS super-block as nydusd and the kernel do, before anything it points to is read. */
@@ -69,6 +74,10 @@ export function checkSuperblock(superblock: Superblock, size: number, findings: 
     const found = `device table at slot ${superblock.deviceTableSlot}`;
     findings.add("device-table-misplaced", WHERE, `${found}, expected ${DEVICE_TABLE_SLOT}`);
   }
+  if (superblock.deviceCount > BOOTSTRAP_LIMITS.blobs) {
+    const what = `${superblock.deviceCount} devices, expected at most ${BOOTSTRAP_LIMITS.blobs}`;
+    findings.add("limit-exceeded", WHERE, what);
+  }
   if (superblock.deviceCount === 0 && superblock.blocks !== 0 && superblock.blocks !== 4096) {
     findings.add("blocks-without-devices", WHERE, `${superblock.blocks} blocks without devices`);
   }
@@ -82,23 +91,15 @@ export function checkExtendedSuperblock(
   findings: FindingList,
 ): void {
   const { flags, chunkSize } = extended;
-  const shown = `flags 0x${flags.toString(16)}`;
-  if (flags >= 2 ** 32 || (flags & ~KNOWN_FLAGS) !== 0) {
-    findings.add("super-flags-unknown", WHERE, `${shown} have unknown bits`);
-  }
-  if (compressorOfFlags(flags) === undefined) {
-    findings.add("compressor-flags-invalid", WHERE, `${shown} do not name one compressor`);
-  }
-  if (digesterOfFlags(flags) === undefined) {
-    findings.add("digester-flags-invalid", WHERE, `${shown} do not name one digester`);
-  }
+  checkFlags(flags, findings);
   if ((flags & SUPER_FLAGS.TARFS) !== 0) findings.add("feature-unsupported", WHERE, "tarfs");
   if ((flags & SUPER_FLAGS.ENCRYPTION_AES_128_XTS) !== 0) {
     findings.add("feature-unsupported", WHERE, "encryption");
   }
-  const { minChunkSize, maxChunkSize } = BOOTSTRAP_LIMITS;
-  if (chunkSize < minChunkSize || chunkSize > maxChunkSize || (chunkSize & (chunkSize - 1)) !== 0) {
-    findings.add("chunk-size-invalid", WHERE, `chunk size ${chunkSize}`);
+  checkChunkSize(chunkSize, findings);
+  const blobCount = Math.floor(extended.blobTableSize / BLOB_RECORD_SIZE);
+  if (blobCount !== superblock.deviceCount) {
+    findings.add("device-count-mismatch", WHERE, `${superblock.deviceCount} devices, ${blobCount} blobs`);
   }
   const headSize = (DEVICE_TABLE_SLOT + superblock.deviceCount) * DEVICE_SLOT_SIZE;
   checkTables(
@@ -120,7 +121,7 @@ export function checkExtendedSuperblock(
       {
         name: "prefetch table",
         offset: extended.prefetchTableOffset,
-        size: extended.prefetchTableSize,
+        size: prefetchTableSize(extended),
         rowSize: PREFETCH_ROW_SIZE,
         alignment: 8,
       },
@@ -129,6 +130,28 @@ export function checkExtendedSuperblock(
     size,
     findings,
   );
+}
+
+/** Checks that super-block flags are known and name one compressor and one digester, v5 and v6. */
+export function checkFlags(flags: number, findings: FindingList): void {
+  const shown = `flags 0x${flags.toString(16)}`;
+  if (flags >= 2 ** 32 || (flags & ~KNOWN_FLAGS) !== 0) {
+    findings.add("super-flags-unknown", WHERE, `${shown} have unknown bits`);
+  }
+  if (compressorOfFlags(flags) === undefined) {
+    findings.add("compressor-flags-invalid", WHERE, `${shown} do not name one compressor`);
+  }
+  if (digesterOfFlags(flags) === undefined) {
+    findings.add("digester-flags-invalid", WHERE, `${shown} do not name one digester`);
+  }
+}
+
+/** Checks the chunk size of an image, v5 and v6. */
+export function checkChunkSize(chunkSize: number, findings: FindingList): void {
+  const { minChunkSize, maxChunkSize } = BOOTSTRAP_LIMITS;
+  if (chunkSize >= minChunkSize && chunkSize <= maxChunkSize && (chunkSize & (chunkSize - 1)) === 0) return;
+  const expected = `expected a power of two from ${minChunkSize} to ${maxChunkSize}`;
+  findings.add("chunk-size-invalid", WHERE, `chunk size ${chunkSize}, ${expected}`);
 }
 
 /** Where a table says it is. Offsets and sizes are bytes. */

@@ -4,6 +4,7 @@ import { DIRENT_TYPES } from "../format/erofs/dirent.ts";
 import { decodeInode, type ErofsInode, INODE_LAYOUT, INODE_SLOT_SIZE } from "../format/erofs/inode.ts";
 import { decodeXattrs, xattrAreaSize } from "../format/erofs/xattr.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
+import { isLayoutOf } from "./bootstrap-view.ts";
 import type { ChunkRecordCheck } from "./check-chunk-records.ts";
 import type { CheckContext } from "./check-context.ts";
 import { readDirentBlock } from "./check-directory.ts";
@@ -272,12 +273,4 @@ export class TreeCheck {
     this.#add("inodes-overlap", place, "all inodes together are larger than the image");
     return false;
   }
-}
-
-function isLayoutOf(type: FileType, layout: number): boolean {
-  if (type === "file") return layout === INODE_LAYOUT.CHUNKED;
-  if (type === "dir" || type === "symlink") {
-    return layout === INODE_LAYOUT.PLAIN || layout === INODE_LAYOUT.INLINE;
-  }
-  return layout === INODE_LAYOUT.PLAIN;
 }

@@ -1,12 +1,5 @@
 import { viewOf } from "../base/bytes.ts";
 import { type CodedError, isCoded } from "../base/errors.ts";
-import {
-  compressorOfFlags,
-  digesterOfFlags,
-  SUPER_FLAGS,
-  SUPER_FLAGS_RESERVED,
-} from "../format/rafs/features.ts";
-import { V5_EXTENDED_BLOB_SIZE } from "../format/rafs/v5-blob-table.ts";
 import { decodeV5Inode } from "../format/rafs/v5-inode.ts";
 import {
   decodeV5Superblock,
@@ -17,13 +10,12 @@ import {
 import type { ReadBootstrapOptions } from "./bootstrap.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import { readBootstrapV5 } from "./bootstrap-v5-reader.ts";
-import { readV5Tables } from "./bootstrap-v5-tables.ts";
-import { checkTables } from "./check-header.ts";
+import { readV5Tables, v5TableRanges } from "./bootstrap-v5-tables.ts";
+import { checkChunkSize, checkFlags, checkTables } from "./check-header.ts";
 import { chunkTableOfV5 } from "./chunk-table-v5.ts";
 import type { FindingCode, FindingList } from "./finding.ts";
 
 const WHERE = "superblock";
-const KNOWN_FLAGS = Object.values(SUPER_FLAGS).reduce((bits, bit) => bits + bit, 0) + SUPER_FLAGS_RESERVED;
 
 /**
  * Checks a v5 bootstrap: super-block and tables one by one, then what the reader refuses (the first such
@@ -57,40 +49,11 @@ function checkSuperblock(superblock: V5Superblock, size: number, findings: Findi
     findings.add("v5-superblock-invalid", WHERE, what);
   }
   const { flags, chunkSize } = superblock;
-  const shown = `flags 0x${flags.toString(16)}`;
-  if (flags >= 2 ** 32 || (flags & ~KNOWN_FLAGS) !== 0) {
-    findings.add("super-flags-unknown", WHERE, `${shown} have unknown bits`);
-  }
-  if (compressorOfFlags(flags) === undefined) {
-    findings.add("compressor-flags-invalid", WHERE, `${shown} do not name one compressor`);
-  }
-  if (digesterOfFlags(flags) === undefined) {
-    findings.add("digester-flags-invalid", WHERE, `${shown} do not name one digester`);
-  }
-  const { minChunkSize, maxChunkSize } = BOOTSTRAP_LIMITS;
-  if (chunkSize < minChunkSize || chunkSize > maxChunkSize || (chunkSize & (chunkSize - 1)) !== 0) {
-    findings.add("chunk-size-invalid", WHERE, `chunk size ${chunkSize}`);
-  }
+  checkFlags(flags, findings);
+  checkChunkSize(chunkSize, findings);
   if (superblock.inodeCount === 0) findings.add("inode-count-zero", WHERE, "0 inodes");
-  const table = (name: string, offset: number, rows: number, rowSize: number) => {
-    return { name, offset, size: rows * rowSize, rowSize, alignment: 8 };
-  };
-  checkTables(
-    [
-      table("inode table", superblock.inodeTableOffset, superblock.inodeTableRows, 4),
-      table("prefetch table", superblock.prefetchTableOffset, superblock.prefetchTableRows, 4),
-      table("blob table", superblock.blobTableOffset, superblock.blobTableSize, 1),
-      table(
-        "extended blob table",
-        superblock.extendedBlobTableOffset,
-        superblock.extendedBlobTableRows,
-        V5_EXTENDED_BLOB_SIZE,
-      ),
-    ],
-    V5_SUPERBLOCK_SIZE,
-    size,
-    findings,
-  );
+  const tables = v5TableRanges(superblock).map((table) => ({ ...table, alignment: 8 }));
+  checkTables(tables, V5_SUPERBLOCK_SIZE, size, findings);
 }
 
 /** Every child names its directory as parent. The tree was read before, so all records are in place. */

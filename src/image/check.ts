@@ -2,11 +2,16 @@ import { viewOf } from "../base/bytes.ts";
 import { DEVICE_SLOT_SIZE, type DeviceSlot, decodeDeviceSlot } from "../format/erofs/device-slot.ts";
 import { decodeSuperblock, SUPERBLOCK_OFFSET } from "../format/erofs/superblock.ts";
 import { BLOB_RECORD_SIZE, type BlobRecord, decodeBlobRecord } from "../format/rafs/blob-record.ts";
-import { decodeExtendedSuperblock, EXTENDED_SUPERBLOCK_OFFSET } from "../format/rafs/extended-superblock.ts";
+import {
+  DEVICE_TABLE_SLOT,
+  decodeExtendedSuperblock,
+  EXTENDED_SUPERBLOCK_OFFSET,
+  prefetchTableSize,
+  TABLE_ALIGNMENT,
+} from "../format/rafs/extended-superblock.ts";
 import { BLOB_FEATURES, SUPER_FLAGS } from "../format/rafs/features.ts";
 import { decodePrefetchTable, PREFETCH_ROW_SIZE } from "../format/rafs/prefetch-table.ts";
 import type { ReadBootstrapOptions } from "./bootstrap.ts";
-import { DEVICE_TABLE_SLOT, TABLE_ALIGNMENT } from "./bootstrap-header.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import { isBootstrapV5 } from "./bootstrap-v5-tables.ts";
 import { checkBlobRow, checkDevices } from "./check-blobs.ts";
@@ -60,19 +65,11 @@ function openContext(bytes: Uint8Array, findings: FindingList): CheckContext | u
     const extended = decodeExtendedSuperblock(view, EXTENDED_SUPERBLOCK_OFFSET);
     checkSuperblock(superblock, bytes.length, findings);
     checkExtendedSuperblock(extended, superblock, bytes.length, findings);
-    const { deviceCount } = superblock;
-    const blobCount = Math.floor(extended.blobTableSize / BLOB_RECORD_SIZE);
-    if (blobCount !== deviceCount) {
-      findings.add("device-count-mismatch", "superblock", `${deviceCount} devices, ${blobCount} blobs`);
-    }
-    if (blobCount > BOOTSTRAP_LIMITS.blobs) {
-      findings.add("limit-exceeded", "superblock", `${blobCount} blobs`);
-    }
     // Nothing behind these can be trusted to be where it says.
     if (findings.toArray().some(({ code }) => code !== "feature-unsupported")) return undefined;
     const blobs: BlobRecord[] = [];
     const devices: DeviceSlot[] = [];
-    for (let index = 0; index < blobCount; index++) {
+    for (let index = 0; index < superblock.deviceCount; index++) {
       const blob = decodeBlobRecord(view, extended.blobTableOffset + index * BLOB_RECORD_SIZE);
       checkBlobRow(blob, index, extended, findings);
       blobs.push(blob);
@@ -95,7 +92,7 @@ function openContext(bytes: Uint8Array, findings: FindingList): CheckContext | u
 }
 
 function checkPrefetch({ view, extended, findings }: CheckContext, tree: TreeCheck): void {
-  const count = Math.floor(extended.prefetchTableSize / PREFETCH_ROW_SIZE);
+  const count = Math.floor(prefetchTableSize(extended) / PREFETCH_ROW_SIZE);
   if (count === 0) return;
   for (const nid of decodePrefetchTable(view, extended.prefetchTableOffset, count)) {
     if (!tree.has(nid))

@@ -1,11 +1,8 @@
 import { type ByteString, textOf } from "../base/bytes.ts";
 import { CodedError } from "../base/errors.ts";
+import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 
-/** Bytes of one name, as Linux bounds them (NAME_MAX). */
-export const MAX_NAME_SIZE = 255;
-
-/** Bytes of a path or of a symlink's target, as Linux bounds them (PATH_MAX without its NUL). */
-export const MAX_PATH_SIZE = 4095;
+const { nameLength, targetLength: pathLength } = BOOTSTRAP_LIMITS;
 
 /**
  * The clean form of a path written in a layer: relative to the root, without empty components, `.` and
@@ -15,8 +12,8 @@ export const MAX_PATH_SIZE = 4095;
  *   Linux can hold.
  */
 export function cleanLayerPath(path: ByteString): ByteString {
-  if (path.length > MAX_PATH_SIZE) {
-    throw invalid(path, `has ${path.length} bytes, at most ${MAX_PATH_SIZE} are possible`);
+  if (path.length > pathLength) {
+    throw invalid(path, `has ${path.length} bytes, at most ${pathLength} are possible`);
   }
   if (path.includes("\0")) throw invalid(path, "holds a NUL");
   const names: ByteString[] = [];
@@ -26,8 +23,8 @@ export function cleanLayerPath(path: ByteString): ByteString {
       if (names.pop() === undefined) throw invalid(path, "leaves the root");
       continue;
     }
-    if (name.length > MAX_NAME_SIZE) {
-      throw invalid(path, `has a name of ${name.length} bytes, at most ${MAX_NAME_SIZE} are possible`);
+    if (name.length > nameLength) {
+      throw invalid(path, `has a name of ${name.length} bytes, at most ${nameLength} are possible`);
     }
     names.push(name);
   }
@@ -44,8 +41,8 @@ export function cleanLayerPath(path: ByteString): ByteString {
 export function checkSymlinkTarget(path: ByteString, target: ByteString): ByteString {
   if (target === "") throw invalid(path, "is a symlink to nothing");
   if (target.includes("\0")) throw invalid(path, "is a symlink whose target holds a NUL");
-  if (target.length > MAX_PATH_SIZE) {
-    throw invalid(path, `is a symlink to ${target.length} bytes, at most ${MAX_PATH_SIZE} are possible`);
+  if (target.length > pathLength) {
+    throw invalid(path, `is a symlink to ${target.length} bytes, at most ${pathLength} are possible`);
   }
   return target;
 }

@@ -4,7 +4,7 @@ import { decodeDeviceNumber } from "../format/erofs/device-number.ts";
 import { DIRENT_TYPES } from "../format/erofs/dirent.ts";
 import { bootstrapError, corruptInode } from "./bootstrap-error.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
-import type { BootstrapView, DirectoryEntry, InodeRecord } from "./bootstrap-view.ts";
+import type { BootstrapView, Dentry, InodeRecord } from "./bootstrap-view.ts";
 import type { Chunk } from "./chunk.ts";
 import type { ChunkCatalog } from "./chunk-catalog.ts";
 import { fileTypeOfMode } from "./file-mode.ts";
@@ -181,7 +181,7 @@ export class TreeReader {
   }
 }
 
-function checkFileType(entry: DirectoryEntry, inode: Inode): void {
+function checkFileType(entry: Dentry, inode: Inode): void {
   if (entry.fileType !== 0 && entry.fileType !== DIRENT_TYPES[inode.type]) {
     throw corruptInode(entry.nid, `is a ${inode.type}, but type ${entry.fileType} in its directory`);
   }

@@ -1,4 +1,4 @@
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { digestHex } from "../base/digest.ts";
@@ -8,6 +8,7 @@ import type { Descriptor } from "../format/oci/descriptor.ts";
 import { MAX_DOCUMENT_SIZE } from "../format/oci/limits.ts";
 import type { ReadOptions } from "../store/blob-source.ts";
 import type { ImageTarget, StoredManifest } from "../store/image-source.ts";
+import { makeDirectory } from "../store/make-directory.ts";
 import { verifiedStream } from "../store/verified-stream.ts";
 import { ioOf, syncDirectory, writeDurably } from "./durable-file.ts";
 import {
@@ -90,7 +91,7 @@ export class LayoutTarget implements ImageTarget {
   }
 
   async #makeLayout(): Promise<void> {
-    await ioOf(this.#blobs, mkdir(this.#blobs, { recursive: true }));
+    await ioOf(this.#blobs, makeDirectory(this.#blobs));
     const marker = join(this.#directory, "oci-layout");
     if ((await stat(marker).catch(() => undefined)) === undefined) {
       await writeDurably(marker, this.#directory, [Buffer.from('{"imageLayoutVersion":"1.0.0"}')]);

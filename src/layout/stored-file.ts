@@ -29,12 +29,14 @@ export async function openStoredFile(path: string): Promise<StoredFile | undefin
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     throw new CodedError("ERR_SOURCE_UNAVAILABLE", `${path} cannot be opened: ${code}`, { cause });
   }
-  const stat = await handle.stat();
-  if (!stat.isFile()) {
-    await handle.close();
+  try {
+    const stat = await handle.stat();
+    if (stat.isFile()) return { handle, offset: 0, size: stat.size };
     throw new CodedError("ERR_IMAGE_INVALID", `${path} is not a regular file`);
+  } catch (error) {
+    await handle.close();
+    throw error;
   }
-  return { handle, offset: 0, size: stat.size };
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { ByteString } from "../base/bytes.ts";
 import { SUPER_FLAGS } from "../format/rafs/features.ts";
-import type { BootstrapView, DirectoryEntry, InodeRecord } from "../image/bootstrap-view.ts";
+import type { BootstrapView, Dentry, InodeRecord } from "../image/bootstrap-view.ts";
 import { FILE_MODES } from "../image/file-mode.ts";
 
 /** What stat(2) shows of an inode. Sizes are bytes. */
@@ -88,12 +88,12 @@ export class Filesystem {
    * The names of a directory, `.` and `..` among them, from a position on: 0, or the `nextPosition` of a name.
    * Positions stay good for ever, so nothing is kept between two calls.
    */
-  entriesFrom(directory: number, position: number): Iterable<DirectoryEntry> {
+  entriesFrom(directory: number, position: number): Iterable<Dentry> {
     return this.#view.entriesFrom(this.#inode(directory), position);
   }
 
   /** d_type of a name: the type bits of st_mode, shifted right by 12. */
-  entryType(entry: DirectoryEntry): number {
+  entryType(entry: Dentry): number {
     // An image need not record types; readdir(3) callers fare better with the truth than with "unknown".
     return DIRECTORY_ENTRY_TYPES[entry.fileType] || this.#inode(entry.nid).mode >>> 12;
   }

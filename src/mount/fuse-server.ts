@@ -23,7 +23,7 @@ import { isPlanReady } from "./mount-blob.ts";
 import { PendingReads } from "./pending-reads.ts";
 
 /** Worker threads of a connection. Each takes some 8 MiB. */
-const MAX_WORKERS = 64;
+export const MAX_WORKERS = 64;
 const DEFAULT_WORKERS = 2;
 
 /** Worker threads that may die before the connection is given up. Each death is a bug. */

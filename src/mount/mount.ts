@@ -193,7 +193,7 @@ export async function mountpointOf(path: string): Promise<string> {
   try {
     return join(await realpath(dirname(path)), basename(path));
   } catch (cause) {
-    throw new CodedError("ERR_PATH_NOT_FOUND", path, { cause });
+    throw new CodedError("ERR_PATH_NOT_FOUND", `mountpoint ${path}`, { cause });
   }
 }
 

@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { CodedError, isCoded } from "../base/errors.ts";
+import { makeDirectory } from "./make-directory.ts";
 
 /** The calls that the cache makes on a file. A test puts its own between, to see or to fail them. */
 export type CacheFile = Pick<
@@ -29,7 +30,7 @@ export function cacheCorruptError(path: string, what: string): CodedError {
  */
 export async function createCacheDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await makeDirectory(path, 0o700);
   } catch (cause) {
     throw cacheIoError(path, cause);
   }
@@ -50,11 +51,13 @@ export const openCacheFile: OpenCacheFile = async (path) => {
   } catch (cause) {
     throw cacheIoError(path, cause);
   }
-  if (!(await file.stat()).isFile()) {
-    await file.close();
+  try {
+    if ((await file.stat()).isFile()) return file;
     throw cacheCorruptError(path, "is not a regular file");
+  } catch (cause) {
+    await file.close();
+    throw isCoded(cause) ? cause : cacheIoError(path, cause);
   }
-  return file;
 };
 
 /**
@@ -114,5 +117,27 @@ export async function growFile(file: CacheFile, path: string, size: number): Pro
     if (found < size) await file.truncate(size);
   } catch (cause) {
     throw isCoded(cause) ? cause : cacheIoError(path, cause);
+  }
+}
+
+/**
+ * Writes a small file so that it is there whole or not at all, also after a power cut.
+ *
+ * @throws {CodedError} ERR_CACHE_IO.
+ */
+export async function writeFileWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const draft = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;
+  try {
+    const file = await open(draft, "wx", 0o600);
+    try {
+      await file.writeFile(bytes);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await rename(draft, path);
+  } catch (cause) {
+    await rm(draft, { force: true });
+    throw cacheIoError(path, cause);
   }
 }

@@ -1,3 +1,4 @@
+import { orAborted } from "../base/abort.ts";
 import type { ReadOptions } from "./blob-source.ts";
 import { CachedBlob, createCacheCounts } from "./cached-blob.ts";
 import { type CacheableBlob, ChunkCache, type ChunkCacheOptions } from "./chunk-cache.ts";
@@ -20,6 +21,8 @@ export class CachedBlobs implements AsyncDisposable {
   readonly #parts: CachedBlobsParts;
   readonly #options: ChunkCacheOptions;
   readonly #opened = new Map<number, Promise<CachedBlob>>();
+  /** Ends what is being opened, which no single caller owns, when the blobs are disposed. */
+  readonly #opening = new AbortController();
 
   constructor(parts: CachedBlobsParts, options: ChunkCacheOptions = {}) {
     this.#parts = parts;
@@ -27,21 +30,24 @@ export class CachedBlobs implements AsyncDisposable {
   }
 
   /**
-   * A blob; later calls give the same object. A failure is not remembered.
+   * A blob; later calls give the same object. A failure is not remembered. The signal ends the wait of this call, not
+   * the opening, for which others may wait.
    *
-   * @throws {CodedError} as `load` and {@link ChunkCache.open}.
+   * @throws {CodedError} as `load` and {@link ChunkCache.open}; ERR_ABORTED.
    */
-  open(blobIndex: number, options: ReadOptions): Promise<CachedBlob> {
-    const known = this.#opened.get(blobIndex);
-    if (known !== undefined) return known;
-    const opening = this.#open(blobIndex, options);
-    this.#opened.set(blobIndex, opening);
-    opening.catch(() => this.#opened.delete(blobIndex));
-    return opening;
+  open(blobIndex: number, { signal }: ReadOptions): Promise<CachedBlob> {
+    let opening = this.#opened.get(blobIndex);
+    if (opening === undefined) {
+      opening = this.#open(blobIndex, { signal: this.#opening.signal });
+      this.#opened.set(blobIndex, opening);
+      opening.catch(() => this.#opened.delete(blobIndex));
+    }
+    return orAborted(opening, signal);
   }
 
   /** Closes all cache files; the first failure is thrown when all are closed. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#opening.abort();
     const opened = await Promise.allSettled(this.#opened.values());
     const blobs = opened.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
     const closed = await Promise.allSettled(blobs.map((blob) => blob.cache.close()));

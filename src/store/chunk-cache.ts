@@ -4,7 +4,6 @@ import { isBlobId } from "../base/digest.ts";
 import { CodedError, isCoded } from "../base/errors.ts";
 import { integerOption } from "../base/options.ts";
 import { sha256 } from "../codec/digest.ts";
-import { ensureBlobMeta } from "./blob-meta-cache.ts";
 import {
   type CacheFile,
   cacheIoError,
@@ -19,6 +18,7 @@ import { cacheFolderOf } from "./cache-folder.ts";
 import { ChunkMapFile } from "./chunk-map-file.ts";
 import type { ChunkedBlob } from "./chunk-source.ts";
 import { checkChunk, chunkDigest, provableChunks } from "./decode-chunk.ts";
+import { ensureBlobMeta } from "./ensure-blob-meta.ts";
 import { clearReady, createReadyBits, isReady, type ReadyBits, setReady } from "./ready-bits.ts";
 import { type Schedule, scheduleOnTimer } from "./schedule.ts";
 import { readVerifiedRecord, writeVerifiedRecord } from "./verified-record.ts";

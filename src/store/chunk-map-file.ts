@@ -19,7 +19,9 @@ import { createReadyBits, type ReadyBits } from "./ready-bits.ts";
  * The chunk map of one cached blob on disk: which chunks survive a power cut.
  *
  * Other processes, nydusd among them, set bits of the same file. Nobody clears bits, so a byte is
- * written as what the file holds now or-ed with all bits this process ever set: see docs/decisions.
+ * written as what the file holds now or-ed with all bits this process ever set.
+ *
+ * @see docs/decisions/004-shared-chunk-map.md
  */
 export class ChunkMapFile {
   readonly path: string;
@@ -47,9 +49,8 @@ export class ChunkMapFile {
     const file = await openFile(path);
     try {
       const size = chunkMapSize(chunkCount);
-      const found = await sizeOf(file, path);
-      if (found === 0) await file.truncate(size);
-      else if (found !== size) {
+      const found = await fillEmpty(file, path, size);
+      if (found !== size) {
         throw cacheCorruptError(path, `has ${found} bytes, ${chunkCount} chunks need ${size}`);
       }
       const bytes = await readFully(file, path, 0, size);
@@ -108,9 +109,13 @@ export class ChunkMapFile {
   }
 }
 
-async function sizeOf(file: CacheFile, path: string): Promise<number> {
+/** Makes a file that was just created `size` bytes long; returns the length of the file. */
+async function fillEmpty(file: CacheFile, path: string, size: number): Promise<number> {
   try {
-    return (await file.stat()).size;
+    const found = (await file.stat()).size;
+    if (found > 0) return found;
+    await file.truncate(size);
+    return size;
   } catch (cause) {
     throw cacheIoError(path, cause);
   }

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
-import { writeFileWhole } from "./blob-meta-cache.ts";
+import { writeFileWhole } from "./cache-file.ts";
 
 /** Another number means another program wrote the record: it is ignored, never deleted. */
 const VERSION = 1;

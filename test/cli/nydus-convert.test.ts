@@ -147,6 +147,11 @@ describe("nydus-convert", () => {
       status: 2,
       code: "ERR_OPTION_INVALID",
     },
+    "an image and a bootstrap file": {
+      args: ["check", NYDUS, "--bootstrap", "image.boot"],
+      status: 2,
+      code: "ERR_OPTION_INVALID",
+    },
     "a user name without a password": {
       args: [SOURCE, target, "--username", "me"],
       status: 2,

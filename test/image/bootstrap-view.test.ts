@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { isCoded } from "#src/base/errors.js";
-import { BootstrapView, type DirectoryEntry, type InodeRecord } from "#src/image/bootstrap-view.js";
+import { BootstrapView, type Dentry, type InodeRecord } from "#src/image/bootstrap-view.js";
 import { writeBootstrap } from "#src/image/bootstrap-writer.js";
 import { countLinks, type Directory, type Inode, listTree } from "#src/image/tree.js";
 import { goldenBootstrap } from "../support/golden-blobs.ts";
@@ -73,7 +73,7 @@ describe("BootstrapView", () => {
     walk(view, (directory) => {
       const all = [...view.entries(directory)];
       blocks = Math.max(blocks, Math.ceil(directory.size / view.blockSize));
-      all.forEach((entry: DirectoryEntry, index) => {
+      all.forEach((entry: Dentry, index) => {
         const rest = [...view.entriesFrom(directory, entry.nextPosition)];
         assert.deepEqual(rest, all.slice(index + 1));
       });

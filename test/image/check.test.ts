@@ -9,7 +9,7 @@ import { CHUNK_MUTATIONS } from "../support/chunk-mutations.ts";
 import { goldenBootstrap, listGoldenBootstraps } from "../support/golden-blobs.ts";
 import { HEADER_MUTATIONS } from "../support/header-mutations.ts";
 import { MUTATED_IMAGE } from "../support/mutation.ts";
-import { PatchedBootstrap } from "../support/patched-bootstrap.ts";
+import { AT, PatchedBootstrap } from "../support/patched-bootstrap.ts";
 import { digestOf } from "../support/raw-codecs.ts";
 import { TREE_MUTATIONS } from "../support/tree-mutations.ts";
 import { V5_MUTATIONS } from "../support/v5-mutations.ts";
@@ -51,6 +51,13 @@ describe("checkBootstrap()", () => {
       assert.ok(codes.includes(code), `found ${codes.join(", ") || "nothing"}`);
     });
   }
+
+  it("finds nothing in an image with a size, but no place of a prefetch table, as old builders left", () => {
+    const patched = new PatchedBootstrap(MUTATED_IMAGE);
+    patched.u64(AT.extended + 40, 0);
+    patched.u32(AT.extended + 48, 8);
+    assert.deepEqual(codesOf(patched.bytes), []);
+  });
 
   for (const { what, code, change } of V5_MUTATIONS) {
     it(`finds ${code} in made/v5 with ${what}`, () => {

@@ -4,7 +4,8 @@ import { mkdtemp, readFile, rm, stat, utimes, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { DirectorySource } from "#src/backend/directory.js";
+import { DirectorySource } from "#src/backend/directory-source.js";
+import { orAborted } from "#src/base/abort.js";
 import { isZero } from "#src/base/bytes.js";
 import { CodedError, isCoded } from "#src/base/errors.js";
 import { CachedBlob } from "#src/store/cached-blob.js";
@@ -254,6 +255,41 @@ describe("CachedBlob.verifyWhole()", () => {
 function cachedBlobs(blobs: readonly CacheableBlob[], source: ChunkSource): CachedBlobs {
   return new CachedBlobs({ load: async (row) => blobs[row] as CacheableBlob, source, directory: root });
 }
+
+describe("CachedBlobs", () => {
+  /** Blobs whose opening waits until `release` is called, or its own signal fires. */
+  function slowBlobs(): { readonly blobs: CachedBlobs; readonly release: () => void } {
+    let release = (): void => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const load = async (_row: number, options: { readonly signal: AbortSignal }): Promise<CacheableBlob> => {
+      await orAborted(released, options.signal);
+      return blob;
+    };
+    return { blobs: new CachedBlobs({ load, source: NOBODY, directory: root }), release };
+  }
+
+  it("opens a blob for those who still wait when the one who asked first gives up", async () => {
+    const { blobs, release } = slowBlobs();
+    await using _ = blobs;
+    const leaving = new AbortController();
+    const first = blobs.open(0, { signal: leaving.signal });
+    const second = blobs.open(0, { signal });
+    leaving.abort();
+    await assert.rejects(first, { code: "ERR_ABORTED" });
+    release();
+    assert.equal((await second).cache.blob.id, blob.id);
+    assert.equal(await blobs.open(0, { signal }), await second);
+  });
+
+  it("gives up what is being opened when it is disposed", async () => {
+    const { blobs } = slowBlobs();
+    const opening = assert.rejects(blobs.open(0, { signal }), { code: "ERR_ABORTED" });
+    await blobs[Symbol.asyncDispose]();
+    await opening;
+  });
+});
 
 describe("CachedBlobs, after everything of a golden image was read", () => {
   for (const name of ["v6-zstd-blake3"]) {

@@ -42,7 +42,11 @@ export function addConvertCommand(program: Command): void {
     )
     .option("--all-platforms", "convert every platform of the image")
     .option("--compressor <name>", "zstd, lz4_block or none (default: zstd)")
-    .option("--compression-level <number>", "level of zstd, 1 to 22 (default: 3)", integerArgument)
+    .option(
+      "--compression-level <number>",
+      "level of zstd, 1 to 22 (default: 3)",
+      integerArgument("compression level"),
+    )
     .option("--digester <name>", "blake3 or sha256 (default: blake3)")
     .option(
       "--chunk-size <size>",
@@ -61,7 +65,7 @@ export function addConvertCommand(program: Command): void {
     .option(
       "--jobs <number>",
       "threads, and layers and blobs at once (default: the processors, at most 8)",
-      integerArgument,
+      integerArgument("jobs"),
     );
   addAccessOptions(program);
   finishCommand<ConvertFlags>(program, HELP, async ({ signal, output }, operands, flags) => {

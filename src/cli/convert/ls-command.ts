@@ -23,7 +23,7 @@ export function addLsCommand(program: Command): void {
     .option("--digest", "read every file and show its sha256");
   addImageOptions(command);
   finishCommand<LsFlags>(command, HELP, async ({ signal, output }, operands, flags) => {
-    const { request, rest } = imageRequestOf(operands, flags);
+    const { request, rest } = imageRequestOf(operands, flags, 1);
     const [path] = rest;
     const rows = await withNydusImage(request, { signal, allowUnsupported: true }, (image) =>
       listImage(image, { signal, digest: flags.digest === true, ...(path !== undefined && { path }) }),

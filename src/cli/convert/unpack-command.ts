@@ -19,7 +19,7 @@ export function addUnpackCommand(program: Command): void {
     .argument("[dir]", "directory to make, or an empty one; - is a tar on standard output");
   addImageOptions(command);
   finishCommand<ImageFlags>(command, HELP, async ({ signal, output }, operands, flags) => {
-    const { request, rest } = imageRequestOf(operands, flags);
+    const { request, rest } = imageRequestOf(operands, flags, 1);
     const [target] = rest;
     if (target === undefined) throw new CodedError("ERR_OPTION_INVALID", "missing required argument 'dir'");
     const summary = await withNydusImage(request, { signal }, (image) =>

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
-import { closeSync, fstatSync, mkdirSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { dirname } from "node:path";
+import { makeDirectory } from "../../app/mount-image.ts";
 import { CodedError } from "../../base/errors.ts";
 
 /** What the serving process tells the one that waits for it. */
@@ -22,7 +23,7 @@ const MAX_LOG_BYTES = 65536;
 export async function startDetached(
   logFile: string,
 ): Promise<{ readonly status: number; readonly line: string }> {
-  const log = openLog(logFile);
+  const log = await openLog(logFile);
   const start = fstatSync(log).size;
   const argv = process.argv.slice(1).filter((argument) => argument !== "--detach");
   const { NYDUS_DETACH: _, ...env } = process.env;
@@ -46,9 +47,9 @@ export function tellMounted(line: string): void {
   process.disconnect();
 }
 
-function openLog(path: string): number {
+async function openLog(path: string): Promise<number> {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    await makeDirectory(dirname(path), 0o700);
     return openSync(path, "a+", 0o600);
   } catch (cause) {
     throw new CodedError("ERR_OPTION_INVALID", `log file ${path} cannot be written`, { cause });

@@ -2,7 +2,7 @@ import { appendFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { withNydusImage } from "../../app/image-request.ts";
-import { ENGINES, type MountStats, serveImage } from "../../app/mount-image.ts";
+import { ENGINES, MAX_WORKERS, type MountStats, serveImage } from "../../app/mount-image.ts";
 import { PREFETCH_CHOICES } from "../../app/prefetch.ts";
 import { unmountImage } from "../../app/unmount-image.ts";
 import { CodedError } from "../../base/errors.ts";
@@ -25,8 +25,6 @@ interface MountFlags extends ImageFlags {
   readonly unmount?: string;
 }
 
-const MAX_WORKERS = 64;
-
 /** Makes `nydus-mount IMAGE MOUNTPOINT` of the program itself. */
 export function addMountCommand(program: EnvironmentCommand): void {
   program
@@ -38,7 +36,7 @@ export function addMountCommand(program: EnvironmentCommand): void {
       "folder of the cache (default: /var/cache/nydus-toolkit for root, ~/.cache/nydus-toolkit for others)",
     )
     .option("--prefetch <what>", `fetch in the background: ${PREFETCH_CHOICES.join(", ")} (default: none)`)
-    .option("--workers <number>", "threads that answer reads (default: 2)", integerArgument)
+    .option("--workers <number>", "threads that answer reads (default: 2)", integerArgument("workers"))
     .option("--detach", "return once the image is mounted")
     .option(
       "--log-file <file>",
@@ -87,9 +85,9 @@ async function run(
     return status;
   }
 
-  const { request, rest } = imageRequestOf(operands, flags);
+  const { request, rest } = imageRequestOf(operands, flags, 1);
   const [mountpoint] = rest;
-  if (mountpoint === undefined || rest.length > 1) {
+  if (mountpoint === undefined) {
     const wanted = flags.bootstrap === undefined ? "IMAGE and MOUNTPOINT" : "MOUNTPOINT";
     throw new CodedError("ERR_OPTION_INVALID", `wanted ${wanted}, got ${operands.length} arguments`);
   }

@@ -5,6 +5,12 @@ export const EXTENDED_SUPERBLOCK_OFFSET = 1152;
 
 export const EXTENDED_SUPERBLOCK_SIZE = 256;
 
+/** Where the device table of RAFS starts, in units of its slots: right behind both super-blocks. */
+export const DEVICE_TABLE_SLOT = 11;
+
+/** The tables start at multiples of this, whatever the block size. */
+export const TABLE_ALIGNMENT = 4096;
+
 /** What RAFS v6 adds to EROFS. Offsets are bytes from the start of the image, sizes bytes. */
 export interface ExtendedSuperblock {
   /** Bits of SUPER_FLAGS. */
@@ -35,6 +41,11 @@ export function decodeExtendedSuperblock(view: DataView, offset: number): Extend
     prefetchTableOffset: getSafeUint64(view, offset + 40),
     prefetchTableSize: view.getUint32(offset + 48, true),
   };
+}
+
+/** Bytes of the prefetch table. Old builders left a size in the super-block without a table. */
+export function prefetchTableSize(superblock: ExtendedSuperblock): number {
+  return superblock.prefetchTableOffset === 0 ? 0 : superblock.prefetchTableSize;
 }
 
 /**

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { DirectorySource } from "#src/backend/directory.js";
+import { DirectorySource } from "#src/backend/directory-source.js";
 import { DecodedSource } from "#src/store/decoded-source.js";
 import { DEMAND, gather, makeBlob } from "../support/chunked-blob.ts";
 

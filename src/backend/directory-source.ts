@@ -17,7 +17,8 @@ export class DirectorySource implements BlobSource, AsyncDisposable {
 
   /** @param directories Folders, in the order in which they are asked. */
   constructor(directories: readonly string[]) {
-    this.name = `directory ${directories.join(", ")}`;
+    this.name =
+      directories.length === 0 ? "an empty list of directories" : `directory ${directories.join(", ")}`;
     this.#directories = directories;
   }
 
@@ -75,18 +76,23 @@ export class DirectorySource implements BlobSource, AsyncDisposable {
         if (file !== undefined) return file;
       }
     }
-    throw new CodedError("ERR_BLOB_NOT_FOUND", `blob ${JSON.stringify(blobId)} is not in ${this.name}`);
+    throw new CodedError(
+      "ERR_BLOB_NOT_FOUND",
+      `blob ${isBlobId(blobId) ? blobId : JSON.stringify(blobId)} is not in ${this.name}`,
+    );
   }
 }
 
 /** The file; absent when there is no regular file of that name. */
 async function openBlob(path: string, place: string): Promise<FileHandle | undefined> {
+  let file: FileHandle | undefined;
   try {
-    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     if ((await file.stat()).isFile()) return file;
     await file.close();
     return undefined;
   } catch (error) {
+    await file?.close().catch(() => undefined);
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     throw unavailable(place, error);

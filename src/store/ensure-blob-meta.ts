@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { equalBytes } from "../base/bytes.ts";
-import { cacheCorruptError, cacheIoError } from "./cache-file.ts";
+import { cacheCorruptError, cacheIoError, readFully, writeFileWhole } from "./cache-file.ts";
 
 /**
  * Makes sure that a blob's `ID.blob.meta` holds `bytes`. A file that is there already is never changed.
@@ -23,32 +23,10 @@ export async function ensureBlobMeta(path: string, bytes: Uint8Array): Promise<v
     if (stat.size !== bytes.length) {
       throw cacheCorruptError(path, `has ${stat.size} bytes, its blob needs ${bytes.length}`);
     }
-    if (!equalBytes(await file.readFile(), bytes)) {
+    if (!equalBytes(await readFully(file, path, 0, bytes.length), bytes)) {
       throw cacheCorruptError(path, "is not the chunk information of its blob");
     }
   } finally {
     await file.close();
-  }
-}
-
-/**
- * Writes a small file so that it is there whole or not at all, also after a power cut.
- *
- * @throws {CodedError} ERR_CACHE_IO.
- */
-export async function writeFileWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const draft = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;
-  try {
-    const file = await open(draft, "wx", 0o600);
-    try {
-      await file.writeFile(bytes);
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-    await rename(draft, path);
-  } catch (cause) {
-    await rm(draft, { force: true });
-    throw cacheIoError(path, cause);
   }
 }
