@@ -3,8 +3,7 @@ import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { equalBytes, isZero, toHex } from "../base/bytes.ts";
 import { DIGEST_LENGTH, sha256 } from "../codec/digest.ts";
-import { writeFileWhole } from "./blob-meta-cache.ts";
-import { cacheIoError } from "./cache-file.ts";
+import { cacheIoError, writeFileWhole } from "./cache-file.ts";
 import type { ChunkedBlob } from "./chunk-source.ts";
 
 /** Digest tables of one blob that are compared. Beyond it an image gets files of its own. */
