@@ -19,7 +19,7 @@ export const ERRORS = {
   ERR_BLOB_NOT_FOUND: { errno: "EIO", grpc: "NOT_FOUND", exit: 5, retryable: false },
   ERR_BOOTSTRAP_CORRUPT: { errno: "EIO", grpc: "DATA_LOSS", exit: 4, retryable: false },
   ERR_CACHE_CORRUPT: { errno: "EIO", grpc: "DATA_LOSS", exit: 4, retryable: false },
-  ERR_CACHE_IO: { errno: "EIO", grpc: "INTERNAL", exit: 1, retryable: false },
+  ERR_CACHE_IO: { errno: "EIO", grpc: "INTERNAL", exit: 5, retryable: false },
   ERR_CHUNK_CORRUPT: { errno: "EIO", grpc: "DATA_LOSS", exit: 4, retryable: false },
   ERR_CHUNK_NOT_FOUND: { errno: "EIO", grpc: "NOT_FOUND", exit: 5, retryable: false },
   ERR_CODEC_MISSING: { errno: "ENOSYS", grpc: "UNIMPLEMENTED", exit: 5, retryable: false },
@@ -41,6 +41,7 @@ export const ERRORS = {
   ERR_SOURCE_UNAVAILABLE: { errno: "EIO", grpc: "UNAVAILABLE", exit: 5, retryable: true },
   ERR_TARGET_EXISTS: { errno: "EEXIST", grpc: "ALREADY_EXISTS", exit: 2, retryable: false },
   ERR_TARGET_IO: { errno: "EIO", grpc: "INTERNAL", exit: 5, retryable: false },
+  ERR_WORKER_FAILED: { errno: "EIO", grpc: "INTERNAL", exit: 1, retryable: false },
 } as const satisfies Record<string, ErrorRow>;
 
 /** One of the codes of {@link ERRORS}. */

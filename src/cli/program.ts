@@ -57,7 +57,14 @@ export class EnvironmentCommand extends Command {
   }
 }
 
-const statuses = new WeakMap<Command, { status: number }>();
+/** What becomes of a program while it runs. */
+interface ProgramRun {
+  status: number;
+  /** Fires when standard output takes no more; what the program does has no use then. */
+  readonly outputFailed: AbortController;
+}
+
+const runs = new WeakMap<Command, ProgramRun>();
 
 /**
  * Gives a command its action and what every command has: `--json`, `--quiet`, `--verbose` and the end of
@@ -77,10 +84,12 @@ export function finishCommand<Options>(
     const invoked = given.at(-1) as Command;
     const options = invoked.opts<Options & CommonOptions>();
     const output = new Output({ json: options.json === true, quiet: options.quiet === true });
+    const programRun = runs.get(rootOf(invoked));
     await using interrupted = watchSignals();
-    const status = await action({ signal: interrupted.signal, output }, invoked.args, options);
-    const holder = statuses.get(rootOf(invoked));
-    if (holder !== undefined) holder.status = status ?? 0;
+    const { signal } = programRun?.outputFailed ?? new AbortController();
+    const stop = AbortSignal.any([interrupted.signal, signal]);
+    const status = await action({ signal: stop, output }, invoked.args, options);
+    if (programRun !== undefined) programRun.status = status ?? 0;
   });
   return command;
 }
@@ -92,20 +101,27 @@ export function finishCommand<Options>(
  * @param argv Everything behind the program's name.
  */
 export async function runProgram(program: Command, argv: readonly string[]): Promise<void> {
-  const holder = { status: 0 };
-  statuses.set(program, holder);
+  const programRun: ProgramRun = { status: 0, outputFailed: new AbortController() };
+  const { signal: outputFailed } = programRun.outputFailed;
+  runs.set(program, programRun);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ outputError: () => {} });
   }
   dropFalseVariables(program);
-  // A reader that goes away (`| head`) is not a failure.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+  process.stdout.on("error", (cause: NodeJS.ErrnoException) => {
+    // A reader that goes away (`| head`) is not a failure.
+    if (cause.code === "EPIPE") return;
+    if (outputFailed.aborted) return;
+    report(program.name(), new CodedError("ERR_TARGET_IO", "standard output", { cause }), argv);
+    programRun.outputFailed.abort();
   });
+  // A log on a full disk must not end a mount.
+  process.stderr.on("error", () => undefined);
   try {
     await program.parseAsync([...argv], { from: "user" });
-    process.exitCode = holder.status;
+    if (!outputFailed.aborted) process.exitCode = programRun.status;
   } catch (error) {
+    if (outputFailed.aborted) return;
     // Help and version end this way too.
     if (error instanceof CommanderError && error.exitCode === 0) return;
     report(program.name(), error, argv);

@@ -27,24 +27,34 @@ export function compressChunk(
   bytes: Uint8Array,
   level: number = DEFAULT_ZSTD_LEVEL,
 ): StoredChunk {
+  const compressed = compressScratch(compressor, bytes, level);
+  return compressed === undefined
+    ? { bytes, isCompressed: false }
+    : { bytes: compressed.slice(), isCompressed: true };
+}
+
+/**
+ * As {@link compressChunk}, without a copy.
+ *
+ * @returns The compressed bytes, good until the next call; nothing when they are not strictly smaller.
+ */
+export function compressScratch(
+  compressor: Compressor,
+  bytes: Uint8Array,
+  level: number,
+): Uint8Array | undefined {
+  if (compressor === "none") return undefined;
+  const compressed = encode(compressor, bytes, level);
+  return compressed.length < bytes.length ? compressed : undefined;
+}
+
+function encode(compressor: Exclude<Compressor, "none">, bytes: Uint8Array, level: number): Uint8Array {
   switch (compressor) {
-    case "none":
-      return { bytes, isCompressed: false };
     case "lz4_block":
-      return smaller(bytes, compressLz4(bytes));
-    case "zstd": {
-      const frame = requireZstd().compress(bytes, level);
-      return frame.length < bytes.length
-        ? { bytes: frame.slice(), isCompressed: true }
-        : { bytes, isCompressed: false };
-    }
+      return compressLz4(bytes);
+    case "zstd":
+      return requireZstd().compress(bytes, level);
     case "gzip":
       throw new CodedError("ERR_FEATURE_UNSUPPORTED", "chunks are not written with gzip");
   }
-}
-
-function smaller(bytes: Uint8Array, compressed: Uint8Array): StoredChunk {
-  return compressed.length < bytes.length
-    ? { bytes: compressed, isCompressed: true }
-    : { bytes, isCompressed: false };
 }

@@ -17,14 +17,21 @@ export const MAX_DECODED_SIZE = 512 * 2 ** 20;
  * given array comes back.
  *
  * @param decodedSize Bytes that must come out.
+ * @param target Where zstd may put the output instead of fresh memory; at least `decodedSize` bytes, or it is not
+ *   used.
  * @throws {CodedError} ERR_CODEC_FAILED when the bytes do not decode to exactly `decodedSize` bytes,
  *   ERR_CODEC_MISSING for zstd without zstd-napi, ERR_LIMIT_EXCEEDED over {@link MAX_DECODED_SIZE}.
  */
-export function decompressChunk(compressor: Compressor, stored: Uint8Array, decodedSize: number): Uint8Array {
+export function decompressChunk(
+  compressor: Compressor,
+  stored: Uint8Array,
+  decodedSize: number,
+  target?: Uint8Array,
+): Uint8Array {
   if (!(decodedSize >= 0 && decodedSize <= MAX_DECODED_SIZE)) {
     throw new CodedError("ERR_LIMIT_EXCEEDED", `decoded size ${decodedSize} is over ${MAX_DECODED_SIZE}`);
   }
-  const decoded = decode(compressor, stored, decodedSize);
+  const decoded = decode(compressor, stored, decodedSize, target);
   if (decoded.length !== decodedSize) {
     throw new CodedError(
       "ERR_CODEC_FAILED",
@@ -34,12 +41,18 @@ export function decompressChunk(compressor: Compressor, stored: Uint8Array, deco
   return decoded;
 }
 
-function decode(compressor: Compressor, stored: Uint8Array, decodedSize: number): Uint8Array {
+function decode(
+  compressor: Compressor,
+  stored: Uint8Array,
+  decodedSize: number,
+  scratch: Uint8Array | undefined,
+): Uint8Array {
   if (compressor === "none") return stored;
   const zstd = compressor === "zstd" ? requireZstd() : undefined;
   try {
     if (zstd !== undefined) {
-      const target = new Uint8Array(decodedSize);
+      const hasRoom = scratch !== undefined && scratch.length >= decodedSize;
+      const target = hasRoom ? scratch.subarray(0, decodedSize) : new Uint8Array(decodedSize);
       return target.subarray(0, zstd.decompressInto(target, stored));
     }
     if (compressor === "lz4_block") return decompressLz4(stored, decodedSize);

@@ -3,7 +3,7 @@ import { digestHex } from "../base/digest.ts";
 import { encodeImageConfig } from "../format/oci/image-config.ts";
 import { encodeManifest } from "../format/oci/manifest.ts";
 import { writeBootstrap } from "../image/bootstrap-writer.ts";
-import { type Directory, type Inode, listTree } from "../image/tree.ts";
+import type { Directory, Inode } from "../image/tree.ts";
 import type { StoredManifest } from "../store/image-source.ts";
 import { digestOf } from "../store/verified-stream.ts";
 import { type BlobMeta, openFile, writeBootstrapLayer } from "./bootstrap-layer.ts";
@@ -105,11 +105,19 @@ export async function assembleImage(
         size: bootstrapFile.size,
         decodedSize: bootstrap.length,
       },
-      paths: listTree(image.root).length,
+      paths: countNames(image.root),
       layers: layers.map((layer, index) => layerReport(plan, layer, index)),
     },
     size,
   };
+}
+
+/** Names of the tree, the root's included. */
+function countNames(directory: Directory): number {
+  let count = 1;
+  // Depth is bounded by the length of a path, so recursion is safe.
+  for (const inode of directory.children.values()) count += inode.type === "dir" ? countNames(inode) : 1;
+  return count;
 }
 
 function hasPath(root: Directory, path: ByteString): boolean {

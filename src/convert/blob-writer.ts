@@ -23,6 +23,7 @@ import { encodeToc, type TocRow } from "../format/blob/toc.ts";
 import { BLOB_FEATURES } from "../format/rafs/features.ts";
 import type { Blob } from "../image/chunk.ts";
 import { DigestedFile } from "./digested-file.ts";
+import type { SourceChunk } from "./source-chunk.ts";
 
 /** No bootstrap can hold the digest of the blob it lies in. */
 const UNKNOWN_ID = "0".repeat(64);
@@ -45,13 +46,15 @@ export interface BlobOptions {
   readonly chunkSize: number;
 }
 
-/** Where the writer put a chunk. */
-export interface PlacedChunk {
-  readonly index: number;
-  readonly decodedOffset: number;
+/** A chunk to write. */
+export interface EncodedChunk {
+  /** The stored form; the decoded one exactly when it has as many bytes. */
+  readonly stored: Uint8Array;
   readonly decodedSize: number;
-  readonly storedOffset: number;
-  readonly storedSize: number;
+  /** 32 bytes over the decoded bytes, with the blob's digester. */
+  readonly digest: Uint8Array;
+  /** As {@link SourceChunk.sum}. */
+  readonly sum: number;
 }
 
 /** A finished blob file. */
@@ -81,9 +84,8 @@ export interface BlobFile {
 export class BlobWriter implements AsyncDisposable {
   readonly #file: DigestedFile;
   readonly #options: BlobOptions;
-  readonly #chunks: PlacedChunk[] = [];
-  readonly #digests: Uint8Array[] = [];
-  readonly #known = new Map<string, PlacedChunk>();
+  readonly #chunks: StoredSourceChunk[] = [];
+  readonly #known = new Map<string, StoredSourceChunk>();
   readonly #rows: TocRow[] = [];
   #decodedEnd = 0;
   #duplicates = { count: 0, size: 0 };
@@ -103,37 +105,40 @@ export class BlobWriter implements AsyncDisposable {
   }
 
   /**
-   * Stores a chunk, or finds the same one already stored. The bytes may be changed once the call is done.
+   * Stores a chunk, or finds the same one already stored. The stored bytes may be changed once the call is done.
    *
-   * @param digest 32 bytes over the chunk, with the blob's digester.
-   * @throws {CodedError} ERR_TARGET_IO, ERR_CODEC_MISSING, ERR_LIMIT_EXCEEDED for more chunks than a blob can have.
+   * @returns A chunk of blob 0.
+   * @throws {CodedError} ERR_TARGET_IO, ERR_LIMIT_EXCEEDED for more chunks than a blob can have, ERR_IMAGE_DIFFERS
+   *   when chunks of equal digest are not the same bytes.
    */
-  async addChunk(bytes: Uint8Array, digest: Uint8Array): Promise<PlacedChunk> {
-    const key = `${byteString(digest)}${bytes.length}`;
+  async addChunk({ stored, decodedSize, digest, sum }: EncodedChunk): Promise<SourceChunk> {
+    const key = `${byteString(digest)}${decodedSize}`;
     const known = this.#known.get(key);
     if (known !== undefined) {
-      this.#duplicates = {
-        count: this.#duplicates.count + 1,
-        size: this.#duplicates.size + bytes.length,
-      };
+      if (known.sum !== sum) {
+        throw new CodedError("ERR_IMAGE_DIFFERS", `digest ${toHex(digest)} is that of two different chunks`);
+      }
+      const { count, size } = this.#duplicates;
+      this.#duplicates = { count: count + 1, size: size + decodedSize };
       return known;
     }
     if (this.#chunks.length === MAX_CHUNK_COUNT) {
       throw new CodedError("ERR_LIMIT_EXCEEDED", `layer has over ${MAX_CHUNK_COUNT} chunks`);
     }
-    const { compressor, level } = this.#options;
-    const stored = compressChunk(compressor, bytes, level);
-    const chunk: PlacedChunk = {
+    const chunk: StoredSourceChunk = {
+      blobIndex: 0,
       index: this.#chunks.length,
+      digest,
       decodedOffset: this.#decodedEnd,
-      decodedSize: bytes.length,
+      decodedSize,
       storedOffset: this.#file.size,
-      storedSize: stored.bytes.length,
+      storedSize: stored.length,
+      crc32c: undefined,
+      sum,
     };
-    await this.#file.append(stored.bytes);
-    this.#decodedEnd = alignUp(chunk.decodedOffset + chunk.decodedSize, DECODED_ALIGNMENT);
+    await this.#file.append(stored);
+    this.#decodedEnd = alignUp(chunk.decodedOffset + decodedSize, DECODED_ALIGNMENT);
     this.#chunks.push(chunk);
-    this.#digests.push(digest);
     this.#known.set(key, chunk);
     return chunk;
   }
@@ -205,7 +210,7 @@ export class BlobWriter implements AsyncDisposable {
       stored.bytes.length + CHUNK_INFORMATION_HEADER_SIZE,
     );
 
-    const digests = concatBytes(this.#digests);
+    const digests = concatBytes(this.#chunks.map(({ digest }) => digest));
     await this.#appendSection(SECTION_NAMES.DIGESTS, digests);
     await this.#appendTrailer(SECTION_NAMES.DIGESTS, digests.length);
     return header;
@@ -283,6 +288,12 @@ export class BlobWriter implements AsyncDisposable {
       tocSize: 0,
     };
   }
+}
+
+/** A chunk of a blob that is being written, whose place in it is known. */
+interface StoredSourceChunk extends SourceChunk {
+  readonly storedOffset: number;
+  readonly storedSize: number;
 }
 
 /** A section as it is stored. */

@@ -67,7 +67,7 @@ export async function convertImage(
   for (const platform of skipped) onEvent({ type: "platform-skipped", platform: formatPlatform(platform) });
 
   await using work = await createWorkDirectory(run.workParent);
-  const pool = new LayerPool({ convert, directory: work.path, signal, onEvent });
+  await using pool = new LayerPool({ convert, directory: work.path, signal, onEvent });
   const start = performance.now();
   const images: AssembledImage[] = [];
   for (const plan of plans) {

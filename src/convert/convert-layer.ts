@@ -1,17 +1,17 @@
 import { throwIfAborted } from "../base/abort.ts";
 import type { Digest } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
-import { digestChunk } from "../codec/digest.ts";
 import { decompressLayer } from "../codec/layer-stream.ts";
 import type { Descriptor } from "../format/oci/descriptor.ts";
 import { writeBootstrap } from "../image/bootstrap-writer.ts";
-import type { Blob, Chunk } from "../image/chunk.ts";
+import type { Blob } from "../image/chunk.ts";
 import type { LayerEntry } from "../image/layer-entry.ts";
 import { buildLayerTree } from "../image/overlay.ts";
 import type { Directory } from "../image/tree.ts";
 import type { ImageSource } from "../store/image-source.ts";
 import { type BlobFile, BlobWriter } from "./blob-writer.ts";
-import { cutChunks } from "./chunker.ts";
+import type { ChunkLanes } from "./chunk-lanes.ts";
+import { ChunkPipeline } from "./chunk-pipeline.ts";
 import type { CheckedConvertOptions } from "./convert-options.ts";
 import { DigestTap } from "./digest-tap.ts";
 import { type DirectoryReaderOptions, readDirectory } from "./directory-reader.ts";
@@ -108,12 +108,14 @@ export function directoryLayer(
  *
  * The layer streams through: memory holds its names and its chunk table, not its bytes.
  *
+ * @param lanes Made for the same chunk size.
  * @throws {CodedError} ERR_DIGEST_MISMATCH, ERR_LAYER_INVALID, ERR_LIMIT_EXCEEDED, ERR_TARGET_IO,
- *   ERR_ABORTED, and what the source throws.
+ *   ERR_ABORTED, ERR_WORKER_FAILED, and what the source throws.
  */
 export async function convertLayer(
   input: LayerInput,
   path: string,
+  lanes: ChunkLanes,
   options: CheckedConvertOptions,
   signal: AbortSignal,
 ): Promise<ConvertedLayer> {
@@ -121,34 +123,22 @@ export async function convertLayer(
   await using writer = await BlobWriter.create(path, { compressor, level, digester, chunkSize });
   const entries: LayerEntry[] = [];
   {
+    await using pipeline = new ChunkPipeline(writer, lanes, options, signal);
     await using layer = input.open(signal);
     for await (const { entry, content } of layer.items) {
       throwIfAborted(signal);
       entries.push(
         entry.type === "file" && content !== undefined
-          ? { ...entry, chunks: await storeContent(content, writer, options) }
+          ? { ...entry, chunks: await pipeline.storeFile(content, entry.size) }
           : entry,
       );
     }
     await layer.finish();
+    await pipeline.finish();
   }
   const tree = buildLayerTree(entries);
   const file = await writer.finish((blob) => encodeLayerBootstrap(tree, blob, options));
   return { entries, tree, file };
-}
-
-async function storeContent(
-  content: AsyncIterable<Uint8Array>,
-  writer: BlobWriter,
-  { digester, chunkSize }: CheckedConvertOptions,
-): Promise<Chunk[]> {
-  const chunks: Chunk[] = [];
-  for await (const bytes of cutChunks(content, chunkSize)) {
-    const digest = digestChunk(digester, bytes);
-    const placed = await writer.addChunk(bytes, digest);
-    chunks.push({ ...placed, blobIndex: 0, digest, crc32c: undefined });
-  }
-  return chunks;
 }
 
 function encodeLayerBootstrap(

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import type { Compressor, Digester } from "../base/algorithm.ts";
 import type { ByteString } from "../base/bytes.ts";
 import { CodedError } from "../base/errors.ts";
@@ -9,6 +10,8 @@ import { MAX_CHUNK_SIZE } from "../format/blob/chunk-table.ts";
 const MIN_CHUNK_SIZE = 0x1000;
 const DEFAULT_CHUNK_SIZE = 0x10_0000;
 const MAX_JOBS = 64;
+/** A job takes some 40 MiB. */
+const MAX_DEFAULT_JOBS = 8;
 const MAX_PREFETCH_PATTERNS = 65_536;
 
 /** How to convert. Every field has a default. */
@@ -23,7 +26,10 @@ export interface ConvertOptions {
   readonly chunkSize?: number;
   /** Absolute paths to fetch early; `/` alone means everything. @default [] */
   readonly prefetch?: readonly ByteString[];
-  /** Layers converted, and blobs published, at once. @default 4 */
+  /**
+   * Threads that digest, compress and check chunks; layers read, and blobs published, at once. What is written does
+   * not depend on it. @default the processors this process may use, at most 8
+   */
   readonly jobs?: number;
   /** Whether the written image is read back and compared with its source. @default true */
   readonly verify?: boolean;
@@ -61,7 +67,12 @@ export function checkConvertOptions(options: ConvertOptions): CheckedConvertOpti
     digester: choiceOption("digester", options.digester ?? "blake3", ["blake3", "sha256"]),
     chunkSize: chunkSizeOption(options.chunkSize ?? DEFAULT_CHUNK_SIZE),
     prefetch: prefetchOption(options.prefetch ?? []),
-    jobs: integerOption("jobs", options.jobs ?? 4, 1, MAX_JOBS),
+    jobs: integerOption(
+      "jobs",
+      options.jobs ?? Math.min(availableParallelism(), MAX_DEFAULT_JOBS),
+      1,
+      MAX_JOBS,
+    ),
     verify: options.verify ?? true,
   };
 }

@@ -32,7 +32,8 @@ export interface DirectoryReaderOptions {
  *
  * @param path The directory.
  * @throws {CodedError} ERR_PATH_NOT_FOUND when it is missing or no directory; ERR_LAYER_INVALID for a path
- *   no image can hold or a file that changed; ERR_LIMIT_EXCEEDED beyond tar-limits.ts.
+ *   no image can hold or a file that changed; ERR_SOURCE_UNAVAILABLE when the system refuses to read something;
+ *   ERR_LIMIT_EXCEEDED beyond tar-limits.ts.
  */
 export async function* readDirectory(
   path: string | Buffer,
@@ -56,7 +57,8 @@ export async function* readDirectory(
     }
     if (stat.isDirectory()) {
       yield { entry: { type: "dir", ...common }, content: undefined };
-      const names = (await readdir(full, { encoding: "buffer" })).map((name) => byteString(name));
+      const found = await readOf(relative, readdir(full, { encoding: "buffer" }));
+      const names = found.map((name) => byteString(name));
       // Taken from the end: the first name goes last.
       names.sort((left, right) => compareByteStrings(right, left));
       for (const name of names) pending.push(relative === "" ? name : `${relative}/${name}`);
@@ -88,7 +90,7 @@ async function itemOf(full: Buffer, stat: BigIntStats, common: EntryAttributes):
     };
   }
   if (stat.isSymbolicLink()) {
-    const target = byteString(await readlink(full, { encoding: "buffer" }));
+    const target = byteString(await readOf(common.path, readlink(full, { encoding: "buffer" })));
     const linkTarget = checkSymlinkTarget(common.path, target);
     return { entry: { type: "symlink", ...common, linkTarget }, content: undefined };
   }
@@ -101,13 +103,13 @@ async function itemOf(full: Buffer, stat: BigIntStats, common: EntryAttributes):
 }
 
 async function* readFile(full: Buffer, size: number, path: ByteString): AsyncGenerator<Uint8Array> {
-  const file = await open(full, "r");
+  const file = await readOf(path, open(full, "r"));
   try {
     let read = 0;
     for (;;) {
       // Fresh memory each time: the pieces belong to whoever takes them.
       const piece = Buffer.allocUnsafeSlow(Math.min(READ_SIZE, size - read + 1));
-      const { bytesRead } = await file.read(piece, 0, piece.length, read);
+      const { bytesRead } = await readOf(path, file.read(piece, 0, piece.length, read));
       read += bytesRead;
       if (bytesRead === 0 || read > size) break;
       yield piece.subarray(0, bytesRead);
@@ -127,11 +129,25 @@ async function lstatIn(full: Buffer, relative: ByteString): Promise<BigIntStats>
   try {
     return await lstat(full, { bigint: true });
   } catch (error) {
-    if (relative !== "" || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if (relative !== "" || (error as NodeJS.ErrnoException).code !== "ENOENT")
+      throw unreadable(relative, error);
     throw new CodedError("ERR_PATH_NOT_FOUND", `${textOf(byteString(full))} does not exist`, {
       cause: error,
     });
   }
+}
+
+/** Waits for a system call that reads `path` of the directory. */
+async function readOf<Result>(path: ByteString, call: Promise<Result>): Promise<Result> {
+  try {
+    return await call;
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+}
+
+function unreadable(path: ByteString, cause: unknown): CodedError {
+  return new CodedError("ERR_SOURCE_UNAVAILABLE", `${textOf(path || ".")} cannot be read`, { cause });
 }
 
 function attributesOf(stat: BigIntStats): Pick<EntryAttributes, "mode" | "uid" | "gid" | "mtime"> {

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { textOf } from "../base/bytes.ts";
 import { limit } from "../base/limit.ts";
 import { allOrNone } from "./all-or-none.ts";
+import { ChunkLanes } from "./chunk-lanes.ts";
 import type { ConvertEvent } from "./convert-event.ts";
 import { type ConvertedLayer, convertLayer } from "./convert-layer.ts";
 import type { CheckedConvertOptions } from "./convert-options.ts";
@@ -10,7 +11,7 @@ import { type ReadBackBlob, readBackBlob } from "./read-back-blob.ts";
 import { verifyBootstrap } from "./verify-image.ts";
 
 /** A converted layer, and its blob as it was read again when that was asked for. */
-export interface PooledLayer extends ConvertedLayer {
+export interface PooledLayer extends Omit<ConvertedLayer, "tree"> {
   readonly readBack: ReadBackBlob | undefined;
 }
 
@@ -25,11 +26,12 @@ export interface LayerPoolOptions {
 
 /**
  * Converts layers, some at once, each distinct one a single time. What comes out does not depend on how
- * many run at once.
+ * many run at once. Dispose of it: it has threads.
  */
-export class LayerPool {
+export class LayerPool implements AsyncDisposable {
   readonly #options: LayerPoolOptions;
   readonly #run: ReturnType<typeof limit>;
+  readonly #lanes: ChunkLanes;
   readonly #layers = new Map<string, Promise<PooledLayer>>();
   #sourceMs = 0;
   #verifyMs = 0;
@@ -37,6 +39,12 @@ export class LayerPool {
   constructor(options: LayerPoolOptions) {
     this.#options = options;
     this.#run = limit(options.convert.jobs);
+    this.#lanes = new ChunkLanes(options.convert);
+  }
+
+  /** Ends the threads. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#lanes[Symbol.asyncDispose]();
   }
 
   /** Milliseconds spent waiting for the source, summed over layers. */
@@ -58,7 +66,10 @@ export class LayerPool {
    */
   async convertAll(plans: readonly LayerPlan[]): Promise<PooledLayer[]> {
     const tasks = plans.map((plan, layer) => (signal: AbortSignal) => this.#convertOnce(plan, layer, signal));
-    return allOrNone(tasks, this.#options.signal);
+    const layers = await allOrNone(tasks, this.#options.signal);
+    // What follows is this thread's work, and takes memory.
+    await this.#lanes.workers.rest();
+    return layers;
   }
 
   #convertOnce(plan: LayerPlan, layer: number, signal: AbortSignal): Promise<PooledLayer> {
@@ -86,9 +97,10 @@ export class LayerPool {
       onWarning: ({ path: name, kind, name: what }) =>
         onEvent({ type: "left-out", layer, path: textOf(name), what: `${kind} ${textOf(what)}` }),
     });
-    const converted = await convertLayer(input, path, convert, signal);
+    const converted = await convertLayer(input, path, this.#lanes, convert, signal);
     const readBack = convert.verify ? await this.#verify(input.name, converted, signal) : undefined;
-    const { file } = converted;
+    // The tree of a layer alone is of no more use.
+    const { file, entries } = converted;
     const chunks = file.blob?.chunkCount ?? 0;
     onEvent({
       type: "layer-converted",
@@ -98,12 +110,12 @@ export class LayerPool {
       size: file.size,
       chunks,
     });
-    return { ...converted, readBack };
+    return { file, entries, readBack };
   }
 
   async #verify(name: string, { file, tree }: ConvertedLayer, signal: AbortSignal): Promise<ReadBackBlob> {
     const start = performance.now();
-    const readBack = await readBackBlob(file.path, this.#options.convert, signal);
+    const readBack = await readBackBlob(file.path, this.#options.convert, this.#lanes.workers, signal);
     const id = file.digest.slice("sha256:".length);
     verifyBootstrap(`the blob of ${name}`, readBack.bootstrap, tree, new Map([[id, readBack]]), id);
     this.#verifyMs += performance.now() - start;

@@ -3,8 +3,10 @@ import { throwIfAborted } from "../base/abort.ts";
 import type { Compressor, Digester } from "../base/algorithm.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { CodedError } from "../base/errors.ts";
+import type { ReadTask } from "../codec/chunk-tasks.ts";
+import { type ChunkWorkers, taskError } from "../codec/chunk-workers.ts";
 import { decompressChunk } from "../codec/decompress.ts";
-import { DIGEST_LENGTH, digestChunk, sha256 } from "../codec/digest.ts";
+import { DIGEST_LENGTH, sha256 } from "../codec/digest.ts";
 import { type BlobSection, findBlobSections, SECTION_NAMES } from "../format/blob/blob-sections.ts";
 import { decodeChunkTable } from "../format/blob/chunk-information.ts";
 import { decodeChunkInformationHeader } from "../format/blob/chunk-information-header.ts";
@@ -16,6 +18,8 @@ export interface ReadBackBlob {
   readonly table: ChunkTable;
   /** 32 bytes per chunk, over the bytes that were decoded. */
   readonly digests: Uint8Array;
+  /** CRC-32 (zlib's) per chunk, over the same bytes. */
+  readonly sums: Uint32Array;
   /** Absent for a blob without chunks. */
   readonly chunkInformation: ChunkInformationLocation | undefined;
   readonly decodedSize: number;
@@ -32,17 +36,23 @@ export interface BlobAlgorithms {
 /** A bootstrap is read whole; nothing this toolkit writes comes near. */
 const MAX_BOOTSTRAP_SIZE = 2 ** 31;
 
+/** Stored bytes and chunks that a worker reads at once; a larger chunk goes alone. */
+const MAX_RUN_SIZE = 2 ** 20;
+const MAX_RUN_CHUNKS = 1024;
+
 /**
  * Reads a written blob file through its own table of contents and chunk information: decodes every
  * chunk, and checks every digest that the file carries.
  *
- * Nothing is taken from the writer but the algorithms. Memory is the chunk table and one chunk.
+ * Nothing is taken from the writer but the algorithms. Memory is the chunk table, and a batch of stored chunks
+ * for each task of the workers.
  *
  * @throws {CodedError} ERR_BLOB_CORRUPT, ERR_CHUNK_CORRUPT, ERR_CODEC_FAILED, ERR_ABORTED.
  */
 export async function readBackBlob(
   path: string,
   algorithms: BlobAlgorithms,
+  workers: ChunkWorkers,
   signal: AbortSignal,
 ): Promise<ReadBackBlob> {
   await using file = await open(path, "r");
@@ -71,8 +81,8 @@ export async function readBackBlob(
   const bootstrap = await loadByName(SECTION_NAMES.BOOTSTRAP);
   const chunks = sections.get(SECTION_NAMES.CHUNKS);
   if (chunks === undefined) {
-    const table = new ChunkTable(0);
-    return { table, digests: new Uint8Array(0), chunkInformation: undefined, decodedSize: 0, bootstrap };
+    const none = { table: new ChunkTable(0), digests: new Uint8Array(0), sums: new Uint32Array(0) };
+    return { ...none, chunkInformation: undefined, decodedSize: 0, bootstrap };
   }
   const header = decodeChunkInformationHeader(await loadByName(SECTION_NAMES.CHUNK_INFORMATION_HEADER));
   const decodedSize = chunks.decodedSize ?? 0;
@@ -83,38 +93,91 @@ export async function readBackBlob(
     storedEnd: chunks.storedSize,
     decodedSize,
   });
-  const digests = await digestChunks(table, algorithms, read, path, signal);
+  const { digests, sums } = await decodeChunks(table, { ...algorithms, fd: file.fd, path }, workers, signal);
   if (!equalBytes(digests, await loadByName(SECTION_NAMES.DIGESTS))) {
     throw new CodedError("ERR_BLOB_CORRUPT", `chunks of ${path} do not match the digests it carries`);
   }
   const { compressor, offset, storedSize } = header;
   const chunkInformation = { compressor, offset, storedSize, decodedSize: header.decodedSize };
-  return { table, digests, chunkInformation, decodedSize, bootstrap };
+  return { table, digests, sums, chunkInformation, decodedSize, bootstrap };
 }
 
-async function digestChunks(
+/** An open blob file. */
+interface OpenBlob extends BlobAlgorithms {
+  readonly fd: number;
+  readonly path: string;
+}
+
+async function decodeChunks(
   table: ChunkTable,
-  { compressor, digester }: BlobAlgorithms,
-  read: (offset: number, length: number) => Promise<Uint8Array>,
-  path: string,
+  blob: OpenBlob,
+  workers: ChunkWorkers,
   signal: AbortSignal,
-): Promise<Uint8Array> {
+): Promise<Pick<ReadBackBlob, "digests" | "sums">> {
   const digests = new Uint8Array(table.count * DIGEST_LENGTH);
-  for (let index = 0; index < table.count; index++) {
+  const sums = new Uint32Array(table.count);
+  const decode = async ({ first, end }: ChunkRun): Promise<void> => {
     throwIfAborted(signal);
-    const stored = await read(table.storedOffsets[index] ?? 0, table.storedSizes[index] ?? 0);
-    try {
-      const decoded = decompressChunk(
-        table.isCompressed(index) ? compressor : "none",
-        stored,
-        table.decodedSizes[index] ?? 0,
-      );
-      digests.set(digestChunk(digester, decoded), index * DIGEST_LENGTH);
-    } catch (cause) {
-      throw new CodedError("ERR_CHUNK_CORRUPT", `chunk ${index} of ${path} does not decode`, { cause });
+    const decoded = await workers.read(readTask(table, blob, first, end));
+    if (decoded.failed !== undefined) {
+      const cause = taskError(decoded.failed.failure);
+      const index = first + decoded.failed.position;
+      throw new CodedError("ERR_CHUNK_CORRUPT", `chunk ${index} of ${blob.path} does not decode`, { cause });
     }
+    digests.set(decoded.digests, first * DIGEST_LENGTH);
+    sums.set(decoded.sums, first);
+  };
+  const runs = chunkRuns(table);
+  // The runs are taken by a few readers, so that the tasks of a large blob do not wait in memory.
+  const readers = Array.from({ length: 2 * workers.width }, async () => {
+    for (let next = runs.next(); next.done !== true; next = runs.next()) await decode(next.value);
+  });
+  const ended = await Promise.allSettled(readers);
+  for (const reader of ended) if (reader.status === "rejected") throw reader.reason;
+  return { digests, sums };
+}
+
+/** Chunks `first` to `end - 1`. */
+interface ChunkRun {
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Cuts the table into runs of chunks whose stored bytes lie together. */
+function* chunkRuns(table: ChunkTable): Generator<ChunkRun, void, undefined> {
+  let first = 0;
+  let low = 0;
+  let high = 0;
+  for (let index = 0; index < table.count; index++) {
+    const start = table.storedOffsets[index] ?? 0;
+    const end = start + (table.storedSizes[index] ?? 0);
+    const isApart = Math.max(high, end) - Math.min(low, start) > MAX_RUN_SIZE;
+    if (index > first && (isApart || index - first === MAX_RUN_CHUNKS)) {
+      yield { first, end: index };
+      first = index;
+    }
+    low = index === first ? start : Math.min(low, start);
+    high = index === first ? end : Math.max(high, end);
   }
-  return digests;
+  if (first < table.count) yield { first, end: table.count };
+}
+
+function readTask(
+  table: ChunkTable,
+  { fd, compressor, digester }: OpenBlob,
+  first: number,
+  end: number,
+): ReadTask {
+  return {
+    kind: "read",
+    fd,
+    compressor,
+    digester,
+    storedOffsets: Float64Array.from(table.storedOffsets.subarray(first, end)),
+    storedSizes: Uint32Array.from(table.storedSizes.subarray(first, end)),
+    decodedSizes: Uint32Array.from(table.decodedSizes.subarray(first, end)),
+    isCompressed: Uint8Array.from({ length: end - first }, (_, at) => Number(table.isCompressed(first + at))),
+  };
 }
 
 async function readExactly(

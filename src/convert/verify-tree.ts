@@ -1,8 +1,9 @@
-import { equalBytes, textOf } from "../base/bytes.ts";
+import { type ByteString, equalBytes, textOf } from "../base/bytes.ts";
 import { DIGEST_LENGTH } from "../codec/digest.ts";
 import type { Chunk } from "../image/chunk.ts";
-import { type Directory, type Inode, listTree, type RegularFile, type TreeRow } from "../image/tree.ts";
+import type { Directory, Inode, RegularFile } from "../image/tree.ts";
 import type { ReadBackBlob } from "./read-back-blob.ts";
+import { sourceSum } from "./source-chunk.ts";
 
 /** A tree with its blobs as they were read again, by the `blobIndex` of the tree's chunks. */
 export interface ReadBackTree {
@@ -10,59 +11,72 @@ export interface ReadBackTree {
   readonly blobs: readonly (ReadBackBlob | undefined)[];
 }
 
+/** Directories that still have to be compared. */
+interface PendingPair {
+  /** Path with a slash at the end; empty for the root. */
+  readonly prefix: ByteString;
+  readonly from: Directory;
+  readonly to: Directory;
+}
+
 /**
  * What of a written tree is not as its source: every path, type, attribute, xattr, link structure, and
- * for files the decoded bytes of every chunk, by digest.
+ * for files the decoded bytes of every chunk, by digest and by checksum.
  *
- * @param source The tree the source describes; of its chunks only sizes and digests are used.
+ * Both trees are walked side by side: memory is one pair of references for each inode.
+ *
+ * @param source The tree the source describes, with {@link SourceChunk}s; of these only sizes, digests and sums
+ *   are used.
  * @returns One line per difference, at most `maximum`.
  */
 export function treeDifferences(source: Directory, written: ReadBackTree, maximum = 20): string[] {
   const differences: string[] = [];
-  const sourceRows = listTree(source);
-  const writtenRows = listTree(written.root);
-  const sourceLinks = firstPaths(sourceRows);
-  const writtenLinks = firstPaths(writtenRows);
-  let left = 0;
-  let right = 0;
-  while ((left < sourceRows.length || right < writtenRows.length) && differences.length < maximum) {
-    const from = sourceRows[left];
-    const to = writtenRows[right];
-    if (to === undefined || (from !== undefined && from.path !== to.path && isBefore(from, to))) {
-      differences.push(`${textOf(from?.path ?? "")} is missing`);
-      left++;
-    } else if (from === undefined || from.path !== to.path) {
-      differences.push(`${textOf(to.path)} is not in the source`);
-      right++;
-    } else {
-      const found = inodeDifference(from.inode, to.inode, written.blobs);
-      const fromLink = sourceLinks.get(from.inode);
-      const toLink = writtenLinks.get(to.inode);
-      if (found !== undefined) differences.push(`${textOf(from.path)} ${found}`);
-      else if (fromLink !== toLink) {
-        differences.push(
-          `${textOf(from.path)} is linked to ${textOf(toLink ?? "")}, not to ${textOf(fromLink ?? "")}`,
-        );
-      }
-      left++;
-      right++;
+  const links = new LinkPairs();
+  const pending: PendingPair[] = [{ prefix: "", from: source, to: written.root }];
+  const compare = (path: ByteString, from: Inode, to: Inode): void => {
+    const difference =
+      inodeDifference(from, to, written.blobs) ??
+      (from.type === "dir" || links.isPair(from, to)
+        ? undefined
+        : "has other names than these as hard links");
+    if (difference !== undefined) differences.push(`${textOf(path)} ${difference}`);
+    else if (from.type === "dir" && to.type === "dir") pending.push({ prefix: `${path}/`, from, to });
+  };
+  const rootDifference = inodeDifference(source, written.root, written.blobs);
+  if (rootDifference !== undefined) differences.push(`. ${rootDifference}`);
+  for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
+    const { prefix, from, to } = pair;
+    for (const [name, inode] of from.children) {
+      if (differences.length >= maximum) return differences;
+      const found = to.children.get(name);
+      if (found === undefined) differences.push(`${textOf(prefix + name)} is missing`);
+      else compare(prefix + name, inode, found);
+    }
+    if (to.children.size === from.children.size) continue;
+    for (const name of to.children.keys()) {
+      if (differences.length >= maximum) return differences;
+      if (!from.children.has(name)) differences.push(`${textOf(prefix + name)} is not in the source`);
     }
   }
   return differences;
 }
 
-/** Rows are in the order of their path's bytes, except the root, which comes first. */
-function isBefore(left: TreeRow, right: TreeRow): boolean {
-  return left.path === "." || (right.path !== "." && left.path < right.path);
-}
+/** Inodes of two trees that stand for each other: names of one inode must be names of one inode in the other. */
+class LinkPairs {
+  readonly #written = new Map<Inode, Inode>();
+  readonly #sources = new Map<Inode, Inode>();
 
-/** For every inode that is not a directory: its first path. */
-function firstPaths(rows: readonly TreeRow[]): Map<Inode, string> {
-  const paths = new Map<Inode, string>();
-  for (const { path, inode } of rows) {
-    if (inode.type !== "dir" && !paths.has(inode)) paths.set(inode, path);
+  /** False when one of them already stands for another. */
+  isPair(from: Inode, to: Inode): boolean {
+    const knownTo = this.#written.get(from);
+    const knownFrom = this.#sources.get(to);
+    if (knownTo === undefined && knownFrom === undefined) {
+      this.#written.set(from, to);
+      this.#sources.set(to, from);
+      return true;
+    }
+    return knownTo === to && knownFrom === from;
   }
-  return paths;
 }
 
 function inodeDifference(
@@ -123,6 +137,7 @@ function chunkDifference(wanted: Chunk, found: Chunk, blob: ReadBackBlob | undef
   }
   const digest = blob.digests.subarray(found.index * DIGEST_LENGTH, (found.index + 1) * DIGEST_LENGTH);
   if (wanted.digest === undefined || !equalBytes(wanted.digest, digest)) return "decodes to other bytes";
+  if (sourceSum(wanted) !== blob.sums[found.index]) return "is not what the file has there";
   if (found.digest !== undefined && !equalBytes(found.digest, digest)) {
     return "has another digest in the bootstrap";
   }

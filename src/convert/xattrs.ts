@@ -7,6 +7,9 @@ import { MAX_XATTR_NAME_SIZE, MAX_XATTR_VALUE_SIZE, MAX_XATTRS } from "./tar-lim
 const KEPT_PREFIXES = ["user.", "trusted.", "security."];
 const KEPT_NAMES = ["system.posix_acl_access", "system.posix_acl_default"];
 
+/** Most inodes have none: one map for all of them. */
+const NO_XATTRS: ReadonlyMap<ByteString, Uint8Array> = new Map();
+
 /** Something of an entry that the image cannot hold and that is left out. */
 export interface LayerWarning {
   readonly kind: "xattr-dropped" | "acl-dropped";
@@ -26,7 +29,7 @@ export function keepXattrs(
   xattrs: Iterable<readonly [ByteString, Uint8Array]>,
   warn: (warning: LayerWarning) => void,
 ): ReadonlyMap<ByteString, Uint8Array> {
-  const kept = new Map<ByteString, Uint8Array>();
+  let kept: Map<ByteString, Uint8Array> | undefined;
   for (const [name, value] of xattrs) {
     if (!KEPT_NAMES.includes(name) && !KEPT_PREFIXES.some((prefix) => name.startsWith(prefix))) {
       warn({ kind: "xattr-dropped", path, name });
@@ -45,10 +48,11 @@ export function keepXattrs(
           `at most ${MAX_XATTR_NAME_SIZE} and ${MAX_XATTR_VALUE_SIZE} are possible`,
       );
     }
+    kept ??= new Map();
     kept.set(name, new Uint8Array(value));
     if (kept.size > MAX_XATTRS) {
       throw new CodedError("ERR_LIMIT_EXCEEDED", `${quotePath(path)} has more than ${MAX_XATTRS} xattrs`);
     }
   }
-  return kept;
+  return kept ?? NO_XATTRS;
 }

@@ -1,4 +1,4 @@
-import { alignUp, byteString, compareByteStrings } from "../base/bytes.ts";
+import { alignUp, byteString, compareByteStrings, isZero } from "../base/bytes.ts";
 import { storedChunksEnd, unsupportedBlobFeature } from "../format/blob/chunk-information.ts";
 import { DECODED_ALIGNMENT } from "../format/blob/chunk-table.ts";
 import type { BlobRecord } from "../format/rafs/blob-record.ts";
@@ -96,6 +96,9 @@ export class ChunkRecordCheck {
     }
     seen.isUsed = true;
     const { record } = seen;
+    if (isZero(record.digest)) {
+      findings.add("chunk-record-digest-missing", pathOf(place), `${name} has no digest to prove it`);
+    }
     if (record.decodedOffset !== chunk.decodedOffset) {
       const found = `${name} starts at ${chunk.decodedOffset}`;
       findings.add(

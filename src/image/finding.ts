@@ -94,6 +94,7 @@ export const FINDINGS = {
   "chunk-record-duplicate": "error",
   "chunk-record-order-invalid": "error",
   "chunk-record-missing": "error",
+  "chunk-record-digest-missing": "error",
   "chunk-record-unused": "warning",
   "chunk-record-start-mismatch": "error",
   "chunk-record-size-mismatch": "error",

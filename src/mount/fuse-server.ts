@@ -19,6 +19,7 @@ import {
   type WorkerStart,
 } from "./fuse-session.ts";
 import type { ImageChunks } from "./image-chunks.ts";
+import { isPlanReady } from "./mount-blob.ts";
 import { PendingReads } from "./pending-reads.ts";
 
 /** Worker threads of a connection. Each takes some 8 MiB. */
@@ -165,6 +166,10 @@ export class FuseServer {
   }
 
   #writeBytes(plan: ReadPlan, unique: number): void {
+    // A failed sync takes chunks back; what is not ready reads as zeros.
+    if (!isPlanReady(plan, this.#chunks.shared)) {
+      throw new CodedError("ERR_CACHE_IO", "chunks are not in the cache any more");
+    }
     const reply = this.#spareReplies.pop() ?? new Uint8Array(REPLY_BUFFER_SIZE);
     const length = encodeReadReply(plan, this.#chunks.shared, reply, viewOf(reply), unique);
     this.#write(reply, length);

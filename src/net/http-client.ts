@@ -33,6 +33,8 @@ export interface HttpClientOptions {
   readonly connectTimeoutMs?: number;
   /** Milliseconds without a byte in either direction after which a request fails. @default 30000 */
   readonly idleTimeoutMs?: number;
+  /** Milliseconds that the header of the answer to a request without a body may take in all. @default 60000 */
+  readonly headerTimeoutMs?: number;
   /** Certificates in PEM that are trusted beside the system's. @default none */
   readonly extraCertificates?: readonly string[];
   /** Value of User-Agent. @default "nydus-toolkit" */
@@ -51,6 +53,7 @@ export class HttpClient implements AsyncDisposable {
   readonly #https: HttpsAgent;
   readonly #connectTimeoutMs: number;
   readonly #idleTimeoutMs: number;
+  readonly #headerTimeoutMs: number;
   readonly #userAgent: string;
   readonly #underWay = new Set<ClientRequest>();
   #isClosed = false;
@@ -61,6 +64,7 @@ export class HttpClient implements AsyncDisposable {
     this.#https = new HttpsAgent({ ...shared, ...certificateOptions(options.extraCertificates) });
     this.#connectTimeoutMs = options.connectTimeoutMs ?? 15_000;
     this.#idleTimeoutMs = options.idleTimeoutMs ?? 30_000;
+    this.#headerTimeoutMs = options.headerTimeoutMs ?? 60_000;
     this.#userAgent = options.userAgent ?? "nydus-toolkit";
   }
 
@@ -97,6 +101,15 @@ export class HttpClient implements AsyncDisposable {
       else giveUp(`nothing for ${this.#idleTimeoutMs} ms`);
     });
     outgoing.once("socket", (socket) => {
+      // A header that comes byte by byte, or interim answers without end, are no silence. A registry may take its
+      // time over an upload.
+      if (request.body === undefined) {
+        const late = setTimeout(
+          () => giveUp(`no answer in ${this.#headerTimeoutMs} ms`),
+          this.#headerTimeoutMs,
+        );
+        outgoing.once("response", () => clearTimeout(late)).once("close", () => clearTimeout(late));
+      }
       if (!socket.connecting) return;
       const timer = setTimeout(
         () => giveUp(`no connection in ${this.#connectTimeoutMs} ms`),

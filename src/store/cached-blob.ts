@@ -2,7 +2,7 @@ import { throwIfAborted } from "../base/abort.ts";
 import type { ChunkCache } from "./chunk-cache.ts";
 import { runsWhere } from "./chunk-run.ts";
 import type { ChunkRun, ChunkSource, FetchOptions } from "./chunk-source.ts";
-import { checkRun, chunkDigest, provableChunks } from "./decode-chunk.ts";
+import { checkRun, chunkDigest, corruptChunk, provableChunks } from "./decode-chunk.ts";
 import { singleFlight } from "./single-flight.ts";
 
 /** What the readers of cached blobs asked for, since they were opened. */
@@ -43,13 +43,15 @@ export class CachedBlob implements AsyncDisposable {
   /**
    * Makes sure that the chunks of a run are ready. Chunks that are not are read once, however many ask, and
    * giving up here does not take them from those who still wait. What a reader demands brings its neighbours along.
+   * A prefetch leaves out chunks that no file of the image uses.
    *
-   * @throws {CodedError} as {@link ChunkSource.fetch}; ERR_CACHE_IO.
+   * @throws {CodedError} as {@link ChunkSource.fetch}; ERR_CHUNK_CORRUPT too for a demanded chunk without a digest
+   *   where others have one; ERR_CACHE_IO.
    */
   async ensure(run: ChunkRun, options: FetchOptions): Promise<void> {
     checkRun(this.cache.blob, run.first, run.count);
     this.counts.requests++;
-    const missing = runsWhere(run, (index) => !this.cache.isReady(index));
+    const missing = this.#missingIn(run, options);
     const misses = missing.reduce((sum, { count }) => sum + count, 0);
     this.counts.hits += run.count - misses;
     this.counts.misses += misses;
@@ -62,6 +64,21 @@ export class CachedBlob implements AsyncDisposable {
           : this.#fill.fetch(this.cache.blob, part, options, () => {}),
       ),
     );
+  }
+
+  /**
+   * What of a run is to be read. An image that has digests has them of every chunk its files use; of others that
+   * share the cache file nothing unproven may take the place.
+   */
+  #missingIn(run: ChunkRun, options: FetchOptions): ChunkRun[] {
+    const { blob } = this.cache;
+    const isUnnamed = (index: number): boolean =>
+      blob.digests !== undefined && chunkDigest(blob, index) === undefined;
+    const [unnamed] = runsWhere(run, isUnnamed);
+    if (unnamed !== undefined && options.class === "demand") {
+      throw corruptChunk(blob, unnamed.first, this.cache.dataPath, "has no digest in the image that uses it");
+    }
+    return runsWhere(run, (index) => !this.cache.isReady(index) && !isUnnamed(index));
   }
 
   /** Fetches a run with its neighbours; returns when the run is ready, and fails only for a fault of the run itself. */

@@ -14,6 +14,7 @@ import {
   readFully,
   writeFully,
 } from "./cache-file.ts";
+import { cacheFolderOf } from "./cache-folder.ts";
 import { ChunkMapFile } from "./chunk-map-file.ts";
 import type { ChunkedBlob } from "./chunk-source.ts";
 import { checkChunk, chunkDigest, provableChunks } from "./decode-chunk.ts";
@@ -86,7 +87,7 @@ export class ChunkCache implements AsyncDisposable {
   }
 
   /**
-   * Opens the files of a blob, made where absent (0600, in a folder of 0700).
+   * Opens the files of a blob, made where absent (0600, in a folder of 0700); where: {@link cacheFolderOf}.
    *
    * @throws {CodedError} ERR_CACHE_CORRUPT when a file is not this blob's (nothing is deleted),
    *   ERR_CACHE_IO, ERR_IMAGE_INVALID when the id cannot be a file name.
@@ -101,9 +102,11 @@ export class ChunkCache implements AsyncDisposable {
     }
     const openFile = options.openFile ?? openCacheFile;
     await createCacheDirectory(directory);
-    const dataPath = join(directory, `${blob.id}.blob.data`);
+    const folder = await cacheFolderOf(directory, blob);
+    if (folder !== directory) await createCacheDirectory(folder);
+    const dataPath = join(folder, `${blob.id}.blob.data`);
     if (blob.metaBytes !== undefined) {
-      await ensureBlobMeta(join(directory, `${blob.id}.blob.meta`), blob.metaBytes);
+      await ensureBlobMeta(join(folder, `${blob.id}.blob.meta`), blob.metaBytes);
     }
     const data = await openFile(dataPath);
     try {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -244,5 +246,29 @@ describe("nydus-convert", () => {
     assert.equal(status, 130);
     assert.equal(JSON.parse(stderr.trim().split("\n").at(-1) ?? "").code, "ERR_ABORTED");
     assert.deepEqual(await readdir(work.path), []);
+  });
+
+  it("says in one line that standard output takes no more, and leaves no temporary files", async () => {
+    await using directory = await temporaryDirectory();
+    const full = openSync("/dev/full", "w");
+    try {
+      for (const args of [
+        ["ls", NYDUS],
+        ["unpack", NYDUS, "-"],
+        ["--json", SOURCE, `oci:${directory.path}/out`, "--work-dir", directory.path],
+      ]) {
+        const program = join(ROOT, "dist", "cli", "nydus-convert.js");
+        const run = spawnSync(process.execPath, [program, ...args], { stdio: ["ignore", full, "pipe"] });
+        assert.equal(run.status, 5, args.join(" "));
+        assert.match(run.stderr.toString(), /^[^\n]*ENOSPC[^\n]*\n$/);
+      }
+    } finally {
+      closeSync(full);
+    }
+    const left = await readdir(directory.path);
+    assert.deepEqual(
+      left.filter((name) => name !== "out"),
+      [],
+    );
   });
 });

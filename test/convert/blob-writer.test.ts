@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, it } from "node:test";
+import { after, describe, it } from "node:test";
+import { crc32 } from "node:zlib";
+import { ChunkWorkers } from "#src/codec/chunk-workers.js";
+import { compressChunk } from "#src/codec/compress.js";
 import { digestChunk } from "#src/codec/digest.js";
-import { type BlobFile, type BlobOptions, BlobWriter } from "#src/convert/blob-writer.js";
+import { type BlobFile, type BlobOptions, BlobWriter, type EncodedChunk } from "#src/convert/blob-writer.js";
 import { readBackBlob } from "#src/convert/read-back-blob.js";
 import { decodeBlobMetaFile } from "#src/format/blob/blob-meta-file.js";
 import { findBlobSections } from "#src/format/blob/blob-sections.js";
@@ -12,11 +15,22 @@ import { sha256Of } from "../support/made-image.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const signal = new AbortController().signal;
+const workers = new ChunkWorkers(2);
+after(() => workers[Symbol.asyncDispose]());
 const OPTIONS: BlobOptions = { compressor: "zstd", level: 3, digester: "blake3", chunkSize: 65536 };
 const BOOTSTRAP = new Uint8Array(8192).fill(7);
 
 const noise = (size: number): Uint8Array => new Uint8Array(randomBytes(size));
 const text = (size: number): Uint8Array => new Uint8Array(size).fill(97);
+
+function encoded(bytes: Uint8Array, { compressor, level, digester }: BlobOptions): EncodedChunk {
+  return {
+    stored: compressChunk(compressor, bytes, level).bytes,
+    decodedSize: bytes.length,
+    digest: digestChunk(digester, bytes),
+    sum: crc32(bytes),
+  };
+}
 
 async function writeBlob(
   path: string,
@@ -24,7 +38,7 @@ async function writeBlob(
   options: BlobOptions = OPTIONS,
 ): Promise<BlobFile> {
   await using writer = await BlobWriter.create(path, options);
-  for (const chunk of chunks) await writer.addChunk(chunk, digestChunk(options.digester, chunk));
+  for (const chunk of chunks) await writer.addChunk(encoded(chunk, options));
   return await writer.finish(() => BOOTSTRAP);
 }
 
@@ -44,7 +58,7 @@ describe("BlobWriter", () => {
       const chunks = [text(65536), noise(65536), text(1), noise(4097), text(5000)];
       const options = { ...OPTIONS, compressor };
       const file = await writeBlob(path, chunks, options);
-      const readBack = await readBackBlob(path, options, signal);
+      const readBack = await readBackBlob(path, options, workers, signal);
       assert.deepEqual(
         chunks.map((_, index) => readBack.digests.slice(index * 32, index * 32 + 32)),
         chunks.map((chunk) => digestChunk("blake3", chunk)),
@@ -76,23 +90,30 @@ describe("BlobWriter", () => {
     const file = await writeBlob(path, []);
     assert.deepEqual(await sectionNames(path), ["image.boot"]);
     assert.deepEqual({ blob: file.blob, metaFile: file.metaFile }, { blob: undefined, metaFile: undefined });
-    assert.deepEqual((await readBackBlob(path, OPTIONS, signal)).bootstrap, BOOTSTRAP);
+    assert.deepEqual((await readBackBlob(path, OPTIONS, workers, signal)).bootstrap, BOOTSTRAP);
   });
 
   it("stores equal chunks once, and tells chunks of other sizes apart", async () => {
     await using directory = await temporaryDirectory();
     await using writer = await BlobWriter.create(join(directory.path, "blob"), OPTIONS);
-    const [digest, other] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)];
-    const first = await writer.addChunk(text(10), digest);
-    const again = await writer.addChunk(text(10), digest);
-    const longer = await writer.addChunk(text(11), digest);
-    const another = await writer.addChunk(noise(10), other);
+    const first = await writer.addChunk(encoded(text(10), OPTIONS));
+    const again = await writer.addChunk(encoded(text(10), OPTIONS));
+    const longer = await writer.addChunk(encoded(text(11), OPTIONS));
+    const another = await writer.addChunk(encoded(noise(10), OPTIONS));
     const file = await writer.finish(() => BOOTSTRAP);
     assert.deepEqual(
       [first, again, longer, another].map(({ index }) => index),
       [0, 0, 1, 2],
     );
     assert.deepEqual(file.duplicates, { count: 1, size: 10 });
+  });
+
+  it("refuses a chunk with the digest of other bytes", async () => {
+    await using directory = await temporaryDirectory();
+    await using writer = await BlobWriter.create(join(directory.path, "blob"), OPTIONS);
+    const chunk = encoded(text(10), OPTIONS);
+    await writer.addChunk(chunk);
+    await assert.rejects(writer.addChunk({ ...chunk, sum: chunk.sum + 1 }), { code: "ERR_IMAGE_DIFFERS" });
   });
 
   it("gives the chunk information as bootstrap layers carry it", async () => {
@@ -128,7 +149,7 @@ describe("readBackBlob()", () => {
         const broken = Buffer.from(bytes);
         broken[position] = (broken[position] ?? 0) ^ 0xff;
         await writeFile(path, broken);
-        const outcome = await readBackBlob(path, OPTIONS, signal).then(
+        const outcome = await readBackBlob(path, OPTIONS, workers, signal).then(
           () => "accepted",
           (error: { code?: string }) => error.code,
         );

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { availableParallelism } from "node:os";
 import { describe, it } from "node:test";
 import { type ConvertOptions, checkConvertOptions } from "#src/convert/convert-options.js";
 
@@ -10,7 +11,7 @@ describe("checkConvertOptions()", () => {
       digester: "blake3",
       chunkSize: 2 ** 20,
       prefetch: [],
-      jobs: 4,
+      jobs: Math.min(availableParallelism(), 8),
       verify: true,
     });
   });

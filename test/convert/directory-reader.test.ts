@@ -131,4 +131,18 @@ describe("readDirectory()", () => {
       );
     }
   });
+
+  it("refuses with a code what the system does not let it read", async () => {
+    writeFileSync(join(root, "f"), "content");
+    await assert.rejects(
+      async () => {
+        for await (const { content } of readDirectory(root)) {
+          if (content === undefined) continue;
+          rmSync(join(root, "f"));
+          for await (const _ of content);
+        }
+      },
+      (error) => isCoded(error, "ERR_SOURCE_UNAVAILABLE"),
+    );
+  });
 });

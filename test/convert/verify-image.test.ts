@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { before, describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
+import { ChunkLanes } from "#src/convert/chunk-lanes.js";
 import { convertLayer, tarLayer } from "#src/convert/convert-layer.js";
 import { checkConvertOptions } from "#src/convert/convert-options.js";
 import { mergeLayers } from "#src/convert/merge-layers.js";
 import { type ReadBackBlob, readBackBlob } from "#src/convert/read-back-blob.js";
+import type { SourceChunk } from "#src/convert/source-chunk.js";
 import { verifyBootstrap } from "#src/convert/verify-image.js";
 import { findBlobSections } from "#src/format/blob/blob-sections.js";
 import { decodeImageConfig } from "#src/format/oci/image-config.js";
@@ -19,6 +21,9 @@ const signal = new AbortController().signal;
 const OPTIONS = checkConvertOptions({ chunkSize: 4096, compressor: "none" });
 const WATCH = { onRead: () => {}, onWait: () => {}, onWarning: () => {} };
 
+const lanes = new ChunkLanes(OPTIONS);
+after(() => lanes[Symbol.asyncDispose]());
+
 let image: Image;
 let blobs: Map<string, ReadBackBlob>;
 
@@ -27,7 +32,7 @@ before(async () => {
   await using directory = await temporaryDirectory();
   const layer = await convertFirstLayer(join(directory.path, "blob"));
   image = mergeLayers([layer], OPTIONS);
-  const readBack = await readBackBlob(layer.file.path, OPTIONS, signal);
+  const readBack = await readBackBlob(layer.file.path, OPTIONS, lanes.workers, signal);
   blobs = new Map([[layer.file.digest.slice(7), readBack]]);
 });
 
@@ -39,7 +44,7 @@ async function convertFirstLayer(path: string) {
   const config = decodeImageConfig(await source.readDocument(manifest.config, { signal }));
   const [descriptor, diffId] = [manifest.layers[0], config.diffIds[0]];
   assert.ok(descriptor !== undefined && diffId !== undefined);
-  return await convertLayer(tarLayer(source, descriptor, diffId, WATCH), path, OPTIONS, signal);
+  return await convertLayer(tarLayer(source, descriptor, diffId, WATCH), path, lanes, OPTIONS, signal);
 }
 
 /** The tree with what `change` makes of every inode; names of one inode stay names of one inode. */
@@ -126,6 +131,21 @@ describe("verifyBootstrap()", () => {
     });
   }
 
+  it("refuses chunks that were mixed up before they got their digests", () => {
+    const root = changed(image.root, (inode) => {
+      const [first, second, ...rest] = inode.type === "file" ? (inode.chunks as readonly SourceChunk[]) : [];
+      if (inode.type !== "file" || first?.decodedSize !== second?.decodedSize) return inode;
+      if (first === undefined || second === undefined) return inode;
+      return {
+        ...inode,
+        chunks: [{ ...second, sum: first.sum }, { ...first, sum: second.sum }, ...rest],
+      };
+    });
+    assert.notDeepEqual(root, image.root);
+    const { bytes } = writeBootstrap({ ...image, root });
+    assert.throws(() => verifyBootstrap("bootstrap", bytes, root, blobs), { code: "ERR_IMAGE_DIFFERS" });
+  });
+
   it("refuses a file that became two where the source has a hard link", () => {
     const linked = { ...anyFile(), mode: 0o600 };
     const root = (children: readonly (readonly [string, Inode])[]): Directory => ({
@@ -156,7 +176,9 @@ describe("verifyBootstrap()", () => {
     assert.notDeepEqual(first, second);
     const swapped = Buffer.concat([second, first, bytes.subarray(8192)]);
     await writeFile(layer.file.path, swapped);
-    await assert.rejects(readBackBlob(layer.file.path, OPTIONS, signal), { code: "ERR_BLOB_CORRUPT" });
+    await assert.rejects(readBackBlob(layer.file.path, OPTIONS, lanes.workers, signal), {
+      code: "ERR_BLOB_CORRUPT",
+    });
   });
 });
 

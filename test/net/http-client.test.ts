@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { after, describe, it } from "node:test";
+import { isCoded } from "#src/base/errors.js";
 import { HttpClient } from "#src/net/http-client.js";
 
 const signal = new AbortController().signal;
@@ -153,4 +154,24 @@ describe("HttpClient", () => {
     const sending = http.send({ method: "PUT", url, body: body(), bodySize: 2000, signal });
     await assert.rejects(sending, failure);
   });
+
+  it("gives up on a header that never ends, however often a byte of it comes", async () => {
+    const dripping: RequestListener[] = [
+      ({ socket }) => drip(socket, "HTTP/1.1 200 OK\r\n", "x: y\r\n"),
+      ({ socket }) => drip(socket, "", "HTTP/1.1 100 Continue\r\n\r\n"),
+    ];
+    await using http = new HttpClient({ idleTimeoutMs: 1000, headerTimeoutMs: 200 });
+    for (const listener of dripping) {
+      const url = await serve(listener);
+      await assert.rejects(http.send({ method: "GET", url, signal }), (error) =>
+        isCoded(error, "ERR_SOURCE_UNAVAILABLE"),
+      );
+    }
+  });
 });
+
+function drip(socket: Socket, first: string, piece: string): void {
+  socket.write(first);
+  const timer = setInterval(() => socket.write(piece), 20);
+  socket.on("error", () => undefined).on("close", () => clearInterval(timer));
+}

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { DirectorySource } from "#src/backend/directory-source.js";
 import { orAborted } from "#src/base/abort.js";
 import { isZero } from "#src/base/bytes.js";
-import { CodedError } from "#src/base/errors.js";
+import { CodedError, isCoded } from "#src/base/errors.js";
 import { CachedBlob } from "#src/store/cached-blob.js";
 import { CachedBlobs } from "#src/store/cached-blobs.js";
 import { type CacheableBlob, ChunkCache } from "#src/store/chunk-cache.js";
@@ -237,6 +237,19 @@ describe("CachedBlob.verifyWhole()", () => {
       assert.deepEqual([cached.isComplete, await cached.verifyWhole(signal)], [false, isWhole]);
     }
   });
+
+  it("refuses a demanded chunk without a digest where others have one, and writes nothing in its place", async () => {
+    const digests = (blob.digests as Uint8Array).slice().fill(0, 32, 64);
+    await using cache = await ChunkCache.open(root, { ...blob, digests });
+    await using cached = new CachedBlob(cache, new DecodedSource(memoryBlobs(made)));
+    const run = { first: 0, count: 3 };
+    await assert.rejects(cached.ensure(run, DEMAND), (error) => isCoded(error, "ERR_CHUNK_CORRUPT"));
+    await cached.ensure(run, { ...DEMAND, class: "prefetch" });
+    assert.deepEqual(
+      [0, 1, 2].map((index) => cache.isReady(index)),
+      [true, false, true],
+    );
+  });
 });
 
 function cachedBlobs(blobs: readonly CacheableBlob[], source: ChunkSource): CachedBlobs {
@@ -320,15 +333,16 @@ describe("CachedBlobs, after everything of a golden image was read", () => {
       await using cached = cachedBlobs(blobs, chunkSource);
       for (const [row, { table }] of blobs.entries()) {
         const cachedBlob = await cached.open(row, { signal });
-        await cachedBlob.ensure({ first: 0, count: table.count }, DEMAND);
-        assert.ok(cachedBlob.isComplete);
+        await cachedBlob.ensure({ first: 0, count: table.count }, { ...DEMAND, class: "prefetch" });
+        assert.ok(await cachedBlob.verifyWhole(signal));
       }
       const unnamed = blobs.flatMap(({ digests, table }) =>
         Array.from({ length: table.count }, (_, index) => digests?.subarray(index * 32, index * 32 + 32)),
       );
-      const unverified = unnamed.filter((digest) => digest === undefined || isZero(digest)).length;
-      assert.equal(chunkSource.counts.unverifiedChunks, unverified);
-      assert.equal(unverified > 0, name === "with-dict");
+      const others = unnamed.filter((digest) => digest === undefined || isZero(digest)).length;
+      assert.equal(others > 0, name === "with-dict");
+      const { chunks, unverifiedChunks } = chunkSource.counts;
+      assert.deepEqual([chunks, unverifiedChunks], [unnamed.length - others, 0]);
     });
   }
 });

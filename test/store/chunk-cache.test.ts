@@ -321,3 +321,39 @@ describe("ChunkCache, when power may fail at any moment", () => {
     assert.deepEqual(await durableChunks(), []);
   });
 });
+
+describe("ChunkCache for two images in one folder", () => {
+  /** The blob as another image describes it: same id and places, another digest of chunk 3. */
+  const other = (): typeof blob => {
+    const digests = new Uint8Array(blob.digests ?? []);
+    digests[3 * 32] = (digests[3 * 32] ?? 0) ^ 1;
+    return { ...blob, digests };
+  };
+
+  it("never changes the bytes of one under its readers when the other claims other chunks", async () => {
+    await using honest = await openCache();
+    await fill(honest);
+    await using hostile = await ChunkCache.open(directory, other());
+    await hostile.write(3, new Uint8Array(chunks[3]?.length ?? 0));
+    assert.deepEqual(Buffer.from(await honest.read(3)), Buffer.from(chunks[3] as Uint8Array));
+    assert.notEqual(hostile.dataPath, honest.dataPath);
+  });
+
+  it("keeps them apart whichever came first, also across runs and without digests at all", async () => {
+    const { digests: _, ...unproven } = blob;
+    await (await ChunkCache.open(directory, { ...unproven, digests: undefined })).close();
+    await using honest = await openCache();
+    await using again = await openCache();
+    await using hostile = await ChunkCache.open(directory, other());
+    const paths = [dataPath(), honest.dataPath, hostile.dataPath];
+    assert.equal(new Set(paths).size, 3);
+    assert.equal(again.dataPath, honest.dataPath);
+  });
+
+  it("shares the files when each names some of the same chunks", async () => {
+    const digests = new Uint8Array(blob.digests ?? []).fill(0, 5 * 32, 9 * 32);
+    await using all = await openCache();
+    await using some = await ChunkCache.open(directory, { ...blob, digests });
+    assert.equal(some.dataPath, all.dataPath);
+  });
+});

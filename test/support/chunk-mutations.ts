@@ -85,6 +85,11 @@ export const CHUNK_MUTATIONS: readonly Mutation[] = [
     },
   },
   {
+    what: "a used record without a digest",
+    code: "chunk-record-digest-missing",
+    change: (b) => b.bytes.fill(0, b.chunkTable, b.chunkTable + 32),
+  },
+  {
     what: "a chunk without record",
     code: "chunk-record-missing",
     change: (b) => b.u64(AT.extended + 32, Number(b.view.getBigUint64(AT.extended + 32, true)) - 80),

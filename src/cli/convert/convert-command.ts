@@ -62,7 +62,11 @@ export function addConvertCommand(program: Command): void {
     .option("--report <file>", "write a report as JSON; - is standard output")
     .option("--no-verify", "do not read the written image back and compare it with its source")
     .option("--work-dir <dir>", "folder for temporary files, as large as the image (default: the system's)")
-    .option("--jobs <number>", "layers to convert at once (default: 4)", integerArgument("jobs"));
+    .option(
+      "--jobs <number>",
+      "threads, and layers and blobs at once (default: the processors, at most 8)",
+      integerArgument("jobs"),
+    );
   addAccessOptions(program);
   finishCommand<ConvertFlags>(program, HELP, async ({ signal, output }, operands, flags) => {
     const [source = "", target = ""] = operands;

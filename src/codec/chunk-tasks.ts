@@ -1,0 +1,74 @@
+import type { Compressor, Digester } from "../base/algorithm.ts";
+import type { ErrorCode } from "../base/errors.ts";
+
+/** Chunks to digest and compress. */
+export interface EncodeTask {
+  readonly kind: "encode";
+  readonly compressor: Compressor;
+  /** Zstandard level. */
+  readonly level: number;
+  readonly digester: Digester;
+  /** A whole buffer with the chunks one after the other from its start; it moves to the worker. */
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** Bytes of each chunk. */
+  readonly sizes: Uint32Array<ArrayBuffer>;
+}
+
+/** What became of the chunks of an {@link EncodeTask}. */
+export interface EncodedChunks {
+  /** The buffer of the task, now with the stored forms one after the other from its start. */
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** Bytes of each stored form; a chunk is stored raw exactly when its size did not change. */
+  readonly storedSizes: Uint32Array<ArrayBuffer>;
+  /** 32 bytes for each chunk. */
+  readonly digests: Uint8Array<ArrayBuffer>;
+}
+
+/** Chunks of a file to read, decode and digest. */
+export interface ReadTask {
+  readonly kind: "read";
+  /** An open file that stays open until the task is done. */
+  readonly fd: number;
+  readonly compressor: Compressor;
+  readonly digester: Digester;
+  readonly storedOffsets: Float64Array<ArrayBuffer>;
+  readonly storedSizes: Uint32Array<ArrayBuffer>;
+  readonly decodedSizes: Uint32Array<ArrayBuffer>;
+  /** 0 for a chunk that is stored raw. */
+  readonly isCompressed: Uint8Array<ArrayBuffer>;
+}
+
+/** What the chunks of a {@link ReadTask} are. */
+export interface DecodedChunks {
+  /** 32 bytes for each chunk. */
+  readonly digests: Uint8Array<ArrayBuffer>;
+  /** CRC-32 (zlib's) of each chunk. */
+  readonly sums: Uint32Array<ArrayBuffer>;
+  /** Position in the task of the first chunk that is not there or does not decode, and why. */
+  readonly failed: { readonly position: number; readonly failure: TaskFailure } | undefined;
+}
+
+/** What a worker does, and what it answers. */
+export type ChunkTask = EncodeTask | ReadTask;
+export type ChunkResult = EncodedChunks | DecodedChunks;
+
+/** An error on its way between threads, which do not share classes. */
+export interface TaskFailure {
+  /** Absent for a bug. */
+  readonly code: ErrorCode | undefined;
+  readonly message: string;
+  readonly stack: string | undefined;
+}
+
+/** Main thread to worker. */
+export interface TaskMessage {
+  readonly id: number;
+  readonly task: ChunkTask;
+}
+
+/** Worker to main thread. */
+export interface ResultMessage {
+  readonly id: number;
+  readonly result: ChunkResult | undefined;
+  readonly failure: TaskFailure | undefined;
+}

@@ -1,0 +1,150 @@
+import { Worker } from "node:worker_threads";
+import { CodedError } from "../base/errors.ts";
+import type {
+  ChunkResult,
+  ChunkTask,
+  DecodedChunks,
+  EncodedChunks,
+  EncodeTask,
+  ReadTask,
+  ResultMessage,
+  TaskFailure,
+  TaskMessage,
+} from "./chunk-tasks.ts";
+
+/** Tasks a thread has at hand: while it works on one, the next is there without waiting for the main thread. */
+const TASKS_PER_THREAD = 2;
+
+interface PendingTask {
+  readonly id: number;
+  readonly task: ChunkTask;
+  readonly resolve: (result: ChunkResult) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly running: Map<number, PendingTask>;
+}
+
+/**
+ * Threads that digest, compress and decode chunks. Tasks start in the order they are given, but end in any; which
+ * thread runs a task makes no difference to its result.
+ *
+ * Threads start when there is work for them and end with the pool: dispose of it, or the process does not exit.
+ */
+export class ChunkWorkers implements AsyncDisposable {
+  /** Most threads there will be. */
+  readonly width: number;
+  readonly #threads: Thread[] = [];
+  readonly #queue: PendingTask[] = [];
+  #lastId = 0;
+  #failure: CodedError | undefined;
+
+  constructor(width: number) {
+    this.width = width;
+  }
+
+  /**
+   * Digests and compresses chunks. The task's buffer is gone until the result brings it back.
+   *
+   * @throws {CodedError} ERR_CODEC_MISSING, ERR_FEATURE_UNSUPPORTED as {@link compressChunk}; ERR_WORKER_FAILED
+   *   when the threads are gone.
+   */
+  async encode(task: EncodeTask): Promise<EncodedChunks> {
+    return (await this.#submit(task)) as EncodedChunks;
+  }
+
+  /**
+   * Reads chunks from a file, decodes and digests them.
+   *
+   * @throws {CodedError} ERR_WORKER_FAILED when the threads are gone.
+   */
+  async read(task: ReadTask): Promise<DecodedChunks> {
+    return (await this.#submit(task)) as DecodedChunks;
+  }
+
+  /** Ends the threads, which must have nothing to do, and gives their memory back. New work starts new ones. */
+  async rest(): Promise<void> {
+    const threads = this.#threads.splice(0);
+    await Promise.all(threads.map(({ worker }) => worker.terminate()));
+  }
+
+  /** Ends the threads; what was not done is rejected with ERR_WORKER_FAILED. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#fail(new CodedError("ERR_WORKER_FAILED", "the worker threads were closed"));
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
+  }
+
+  #submit(task: ChunkTask): Promise<ChunkResult> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) {
+        reject(this.#failure);
+        return;
+      }
+      this.#queue.push({ id: ++this.#lastId, task, resolve, reject });
+      this.#assign();
+    });
+  }
+
+  #assign(): void {
+    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+      const thread = this.#freeThread();
+      if (thread === undefined) return;
+      this.#queue.shift();
+      thread.running.set(next.id, next);
+      const moved = next.task.kind === "encode" ? [next.task.buffer.buffer] : [];
+      thread.worker.postMessage({ id: next.id, task: next.task } satisfies TaskMessage, moved);
+    }
+  }
+
+  #freeThread(): Thread | undefined {
+    let free: Thread | undefined;
+    for (const thread of this.#threads) {
+      if (free === undefined || thread.running.size < free.running.size) free = thread;
+    }
+    if (this.#threads.length < this.width && (free === undefined || free.running.size > 0)) {
+      return this.#startThread();
+    }
+    return free !== undefined && free.running.size < TASKS_PER_THREAD ? free : undefined;
+  }
+
+  #startThread(): Thread {
+    const worker = new Worker(new URL("./chunk-worker.js", import.meta.url));
+    const thread: Thread = { worker, running: new Map() };
+    worker.on("message", (message: ResultMessage) => this.#finish(thread, message));
+    worker.on("error", (cause) => {
+      this.#fail(new CodedError("ERR_WORKER_FAILED", "a worker thread failed", { cause }));
+    });
+    worker.on("exit", (status) => {
+      if (!this.#threads.includes(thread)) return;
+      this.#fail(new CodedError("ERR_WORKER_FAILED", `a worker thread ended with status ${status}`));
+    });
+    this.#threads.push(thread);
+    return thread;
+  }
+
+  #finish(thread: Thread, { id, result, failure }: ResultMessage): void {
+    const pending = thread.running.get(id);
+    thread.running.delete(id);
+    if (result !== undefined) pending?.resolve(result);
+    else if (failure !== undefined) pending?.reject(taskError(failure));
+    this.#assign();
+  }
+
+  /** A thread that died took its tasks along: nothing that needs the others' results can succeed. */
+  #fail(error: CodedError): void {
+    this.#failure ??= error;
+    const pending = [...this.#threads.flatMap(({ running }) => [...running.values()]), ...this.#queue];
+    for (const thread of this.#threads) thread.running.clear();
+    this.#queue.length = 0;
+    for (const { reject } of pending) reject(this.#failure);
+  }
+}
+
+/** The error that a task ended with, as it was in its thread. */
+export function taskError({ code, message, stack }: TaskFailure): Error {
+  const error = code === undefined ? new Error(message) : new CodedError(code, message);
+  if (stack !== undefined) error.stack = stack;
+  return error;
+}
