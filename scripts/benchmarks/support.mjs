@@ -34,10 +34,10 @@ export function dropCaches() {
   writeFileSync("/proc/sys/vm/drop_caches", "3");
 }
 
-/** Starts Debian's docker-registry over a directory; gives host:port and a way to stop it. */
-export async function startRegistry(directory) {
+/** Starts Debian's docker-registry over a directory, on a free port or a given one; gives host:port and a way to stop it. */
+export async function startRegistry(directory, wantedPort) {
   mkdirSync(join(directory, "store"), { recursive: true });
-  const port = await freePort();
+  const port = wantedPort ?? (await freePort());
   writeFileSync(
     join(directory, "config.yml"),
     `version: 0.1
