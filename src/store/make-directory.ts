@@ -9,30 +9,22 @@ import { dirname, resolve } from "node:path";
  */
 export async function makeDirectory(path: string, mode = 0o777): Promise<void> {
   const full = resolve(path);
-  if (await isMade(full, mode)) return;
-  await makeDirectory(dirname(full), mode);
-  await mkdir(full, { mode }).catch(unlessThere(full));
-}
-
-/** False when the directory above is missing. */
-async function isMade(path: string, mode: number): Promise<boolean> {
+  const above = dirname(full);
+  const isAboveThere = await stat(above).then(
+    () => true,
+    () => false,
+  );
+  // From the top down: once the one above is there, a failure is this one's and not a race with others who make it.
+  if (!isAboveThere) await makeDirectory(above, mode);
   try {
-    await mkdir(path, { mode }).catch(unlessThere(path));
-    return true;
+    await mkdir(full, { mode });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || (await isThere(dirname(path)))) throw error;
-    return false;
+    // Others may make the same directory at the same time.
+    if (!(await isDirectory(full))) throw error;
   }
 }
 
-/** Others may make the same directory at the same time. */
-function unlessThere(path: string): (error: unknown) => Promise<void> {
-  return async (error) => {
-    if (!(await isThere(path))) throw error;
-  };
-}
-
-async function isThere(path: string): Promise<boolean> {
+async function isDirectory(path: string): Promise<boolean> {
   return stat(path).then(
     (found) => found.isDirectory(),
     () => false,
