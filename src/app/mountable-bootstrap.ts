@@ -2,6 +2,7 @@ import { alignUp } from "../base/bytes.ts";
 import { CHUNK_INFORMATION_V1_SIZE } from "../format/blob/chunk-information-v1.ts";
 import { DECODED_ALIGNMENT } from "../format/blob/chunk-table.ts";
 import { BLOB_FEATURES } from "../format/rafs/features.ts";
+import { chunksByBlob } from "../image/blob-chunks.ts";
 import type { Bootstrap } from "../image/bootstrap.ts";
 import type { BootstrapOutline } from "../image/bootstrap-outline.ts";
 import { writeBootstrap } from "../image/bootstrap-writer.ts";
@@ -40,13 +41,13 @@ class RepackedChunks {
   readonly #ends: number[];
 
   constructor(image: Bootstrap) {
-    const sizes = chunkSizesByBlob(image);
-    this.#ends = sizes.map(() => 0);
-    this.#offsets = sizes.map((byIndex, row) => {
+    const chunks = chunksByBlob(image);
+    this.#ends = chunks.map(() => 0);
+    this.#offsets = chunks.map((ofBlob, row) => {
       const offsets = new Map<number, number>();
-      for (const index of [...byIndex.keys()].sort((left, right) => left - right)) {
+      for (const { index, decodedSize } of ofBlob.sort((left, right) => left.index - right.index)) {
         offsets.set(index, this.#ends[row] ?? 0);
-        this.#ends[row] = (this.#ends[row] ?? 0) + alignUp(byIndex.get(index) ?? 0, DECODED_ALIGNMENT);
+        this.#ends[row] = (this.#ends[row] ?? 0) + alignUp(decodedSize, DECODED_ALIGNMENT);
       }
       return offsets;
     });
@@ -80,15 +81,4 @@ class RepackedChunks {
   #chunk(chunk: Chunk): Chunk {
     return { ...chunk, decodedOffset: this.#offsets[chunk.blobIndex]?.get(chunk.index) ?? 0 };
   }
-}
-
-function chunkSizesByBlob(image: Bootstrap): Map<number, number>[] {
-  const sizes = image.blobs.map(() => new Map<number, number>());
-  const pending: Inode[] = [image.root];
-  for (let inode = pending.pop(); inode !== undefined; inode = pending.pop()) {
-    if (inode.type === "dir") pending.push(...inode.children.values());
-    if (inode.type !== "file") continue;
-    for (const { blobIndex, index, decodedSize } of inode.chunks) sizes[blobIndex]?.set(index, decodedSize);
-  }
-  return sizes;
 }
