@@ -12,6 +12,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "isal.h"
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -369,5 +371,6 @@ NAPI_MODULE_INIT() {
 #undef FUNCTION
   };
   TRY(napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions));
+  TRY(DefineIsal(env, exports));
   return exports;
 }

@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { CodedError } from "../base/errors.ts";
+import { type Isal, type IsalExports, loadIsal } from "./isal.ts";
 
 /** A path, name or value as bytes; a string stands for its UTF-8 form. */
 export type Bytes = Uint8Array | string;
@@ -15,7 +16,7 @@ export interface SystemError extends Error {
 }
 
 /**
- * System calls that Node.js lacks. The promises settle when the call returned; it runs off the JavaScript
+ * System calls that Node.js lacks, and a library that is faster than its own. The promises settle when the call returned; it runs off the JavaScript
  * thread. The rest is synchronous: never on a path inside a mount that this thread answers.
  */
 export interface Addon {
@@ -41,6 +42,8 @@ export interface Addon {
   lutimens(path: Bytes, access: Time, modification: Time): void;
   /** mknod(2). `mode` holds the type bits; the umask applies. */
   mknod(path: Bytes, mode: number, major: number, minor: number): void;
+  /** Intel's ISA-L, where it is installed (Debian: libisal2). Loaded at the first call. */
+  isal(): Isal | undefined;
 }
 
 /** A point in time since 1970. */
@@ -51,7 +54,7 @@ export interface Time {
 }
 
 /** The functions of addon.cc. */
-interface Exports {
+interface Exports extends IsalExports {
   mount(
     source: Uint8Array,
     target: Uint8Array,
@@ -93,6 +96,7 @@ function splitNames(list: Uint8Array): Uint8Array[] {
 }
 
 function wrap(native: Exports): Addon {
+  let isal: { readonly library: Isal | undefined } | undefined;
   return {
     mount: (source, target, type, flags, options) =>
       native.mount(bytes(source), bytes(target), bytes(type), flags, bytes(options)),
@@ -111,6 +115,10 @@ function wrap(native: Exports): Addon {
         modification.nanoseconds,
       ),
     mknod: (path, mode, major, minor) => native.mknod(bytes(path), mode, major, minor),
+    isal() {
+      isal ??= { library: loadIsal(native) };
+      return isal.library;
+    },
   };
 }
 
