@@ -12,22 +12,16 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "isal.h"
-
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "codecs.h"
 
 namespace {
 
 constexpr size_t kMaxPath = 4096;
 constexpr size_t kMaxXattr = 65536;
-
-// A failed Node-API call leaves an exception or a bug; either way the function answers with nothing.
-#define TRY(call)                        \
-  do {                                   \
-    if ((call) != napi_ok) return nullptr; \
-  } while (0)
 
 const char* ErrnoName(int number) {
   switch (number) {
@@ -372,5 +366,6 @@ NAPI_MODULE_INIT() {
   };
   TRY(napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions));
   TRY(DefineIsal(env, exports));
+  TRY(DefineLz4(env, exports));
   return exports;
 }

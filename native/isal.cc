@@ -1,12 +1,10 @@
-// Inflate and CRC-32C by Intel's ISA-L, where the machine has it: rules in README.md, types in src/native/isal.ts.
-#include "isal.h"
-
+// Inflate and checksums by Intel's ISA-L, where the machine has it: rules in README.md, types in src/native/isal.ts.
 #include <dlfcn.h>
 
-#include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <string>
+#include <type_traits>
+
+#include "codecs.h"
 
 #if __has_include(<isa-l/igzip_lib.h>)
 #include <isa-l/crc.h>
@@ -17,17 +15,13 @@
 #ifdef HAS_ISAL_HEADERS
 namespace {
 
-#define TRY(call)                          \
-  do {                                     \
-    if ((call) != napi_ok) return nullptr; \
-  } while (0)
-
 // The library is loaded and not linked: an addon built elsewhere must load on a machine without it. The layout of
 // inflate_state is part of the library's interface, which the number in its name stands for.
 struct Isal {
   decltype(&isal_inflate_init) inflate_init = nullptr;
   decltype(&isal_inflate_reset) inflate_reset = nullptr;
   decltype(&isal_inflate) inflate = nullptr;
+  decltype(&crc32_gzip_refl) crc32 = nullptr;
   decltype(&crc32_iscsi) crc32c = nullptr;
   // Name of the library's file, with its version.
   std::string file;
@@ -45,16 +39,11 @@ Isal Load() {
     return *function != nullptr;
   };
   if (!find(&isal.inflate_init, "isal_inflate_init") || !find(&isal.inflate_reset, "isal_inflate_reset") ||
-      !find(&isal.inflate, "isal_inflate") || !find(&isal.crc32c, "crc32_iscsi")) {
+      !find(&isal.inflate, "isal_inflate") || !find(&isal.crc32, "crc32_gzip_refl") ||
+      !find(&isal.crc32c, "crc32_iscsi")) {
     return Isal();
   }
-  Dl_info place;
-  if (dladdr(reinterpret_cast<void*>(isal.inflate), &place) != 0) {
-    char* path = realpath(place.dli_fname, nullptr);
-    isal.file = path == nullptr ? "" : path;
-    free(path);
-    isal.file.erase(0, isal.file.rfind('/') + 1);
-  }
+  isal.file = FileOf(reinterpret_cast<void*>(isal.inflate));
   return isal;
 }
 
@@ -62,18 +51,6 @@ Isal Load() {
 const Isal& Library() {
   static const Isal isal = Load();
   return isal;
-}
-
-bool GetBytes(napi_env env, napi_value value, size_t limit, uint8_t** bytes, size_t* length) {
-  napi_typedarray_type type;
-  void* start = nullptr;
-  if (napi_get_typedarray_info(env, value, &type, length, &start, nullptr, nullptr) != napi_ok ||
-      type != napi_uint8_array || *length > limit) {
-    napi_throw_type_error(env, nullptr, "bytes must be a Uint8Array of less than 2 GiB");
-    return false;
-  }
-  *bytes = static_cast<uint8_t*>(start);
-  return true;
 }
 
 const char* InflateFailure(int status) {
@@ -118,8 +95,8 @@ napi_value InflaterStep(napi_env env, napi_callback_info info) {
   }
   uint8_t *target, *source;
   size_t target_length, source_length;
-  if (!GetBytes(env, arguments[1], INT32_MAX, &target, &target_length) ||
-      !GetBytes(env, arguments[2], INT32_MAX, &source, &source_length)) {
+  if (!GetBytes(env, arguments[1], &target, &target_length) ||
+      !GetBytes(env, arguments[2], &source, &source_length)) {
     return nullptr;
   }
   // Both buffers are JavaScript's, which is not running; the state keeps what it needs of them in buffers of its own.
@@ -147,13 +124,26 @@ napi_value InflaterStep(napi_env env, napi_callback_info info) {
   return result;
 }
 
+// crc32(bytes, previous): number, undefined without the library
+napi_value Crc32(napi_env env, napi_callback_info info) {
+  size_t count = 2, length = 0;
+  napi_value arguments[2], result;
+  uint8_t* bytes = nullptr;
+  uint32_t previous = 0;
+  TRY(napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr));
+  if (!Library().IsLoaded() || !GetBytes(env, arguments[0], &bytes, &length)) return nullptr;
+  TRY(napi_get_value_uint32(env, arguments[1], &previous));
+  TRY(napi_create_uint32(env, Library().crc32(previous, bytes, length), &result));
+  return result;
+}
+
 // crc32c(bytes): number, undefined without the library
 napi_value Crc32c(napi_env env, napi_callback_info info) {
   size_t count = 1, length = 0;
   napi_value argument, result;
   uint8_t* bytes = nullptr;
   TRY(napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr));
-  if (!Library().IsLoaded() || !GetBytes(env, argument, INT32_MAX, &bytes, &length)) return nullptr;
+  if (!Library().IsLoaded() || !GetBytes(env, argument, &bytes, &length)) return nullptr;
   TRY(napi_create_uint32(env, ~Library().crc32c(bytes, static_cast<int>(length), UINT32_MAX), &result));
   return result;
 }
@@ -175,6 +165,7 @@ napi_status DefineIsal(napi_env env, napi_value exports) {
 #define FUNCTION(name, callback) {name, nullptr, callback, nullptr, nullptr, nullptr, napi_enumerable, nullptr}
       FUNCTION("inflaterOpen", InflaterOpen),
       FUNCTION("inflaterStep", InflaterStep),
+      FUNCTION("crc32", Crc32),
       FUNCTION("crc32c", Crc32c),
       FUNCTION("isalFile", IsalFile),
 #undef FUNCTION

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { CodedError } from "../base/errors.ts";
 import { type Isal, type IsalExports, loadIsal } from "./isal.ts";
+import { type Lz4, type Lz4Exports, loadLz4 } from "./lz4.ts";
 
 /** A path, name or value as bytes; a string stands for its UTF-8 form. */
 export type Bytes = Uint8Array | string;
@@ -16,7 +17,7 @@ export interface SystemError extends Error {
 }
 
 /**
- * System calls that Node.js lacks, and a library that is faster than its own. The promises settle when the call returned; it runs off the JavaScript
+ * System calls that Node.js lacks, and libraries that are faster than its own. The promises settle when the call returned; it runs off the JavaScript
  * thread. The rest is synchronous: never on a path inside a mount that this thread answers.
  */
 export interface Addon {
@@ -44,6 +45,8 @@ export interface Addon {
   mknod(path: Bytes, mode: number, major: number, minor: number): void;
   /** Intel's ISA-L, where it is installed (Debian: libisal2). Loaded at the first call. */
   isal(): Isal | undefined;
+  /** liblz4, where it is installed (Debian: liblz4-1). Loaded at the first call. */
+  lz4(): Lz4 | undefined;
 }
 
 /** A point in time since 1970. */
@@ -54,7 +57,7 @@ export interface Time {
 }
 
 /** The functions of addon.cc. */
-interface Exports extends IsalExports {
+interface Exports extends IsalExports, Lz4Exports {
   mount(
     source: Uint8Array,
     target: Uint8Array,
@@ -97,6 +100,7 @@ function splitNames(list: Uint8Array): Uint8Array[] {
 
 function wrap(native: Exports): Addon {
   let isal: { readonly library: Isal | undefined } | undefined;
+  let lz4: { readonly library: Lz4 | undefined } | undefined;
   return {
     mount: (source, target, type, flags, options) =>
       native.mount(bytes(source), bytes(target), bytes(type), flags, bytes(options)),
@@ -118,6 +122,10 @@ function wrap(native: Exports): Addon {
     isal() {
       isal ??= { library: loadIsal(native) };
       return isal.library;
+    },
+    lz4() {
+      lz4 ??= { library: loadLz4(native) };
+      return lz4.library;
     },
   };
 }

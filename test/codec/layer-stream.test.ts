@@ -6,20 +6,11 @@ import { CodedError } from "#src/base/errors.js";
 import { compressChunk } from "#src/codec/compress.js";
 import { decompressLayer } from "#src/codec/layer-stream.js";
 import { addon } from "#src/native/addon.js";
+import { collect, pieces } from "../support/byte-stream.ts";
 
 const PIECE_SIZES = [1, 61, 1000, 65536, Number.POSITIVE_INFINITY];
 const first = Buffer.concat([Buffer.from("layer ".repeat(30_000)), randomBytes(70_000)]);
 const second = Buffer.from("another member ".repeat(20_000));
-
-async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
-  for (let offset = 0; offset < bytes.length; offset += size) yield bytes.subarray(offset, offset + size);
-}
-
-async function collect(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const parts: Uint8Array[] = [];
-  for await (const part of stream) parts.push(Uint8Array.prototype.slice.call(part));
-  return Buffer.concat(parts);
-}
 
 /** One frame, also for bytes that do not become smaller. */
 function zstd(bytes: Uint8Array): Uint8Array {
