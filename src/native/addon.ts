@@ -136,14 +136,14 @@ const PLACES = [
   `../../native/prebuilds/${process.platform}-${process.arch}/addon.node`,
 ];
 
-type Loaded = { readonly addon: Addon } | { readonly reason: string };
+type Loaded = { readonly addon: Addon; readonly file: string } | { readonly reason: string };
 
 function load(): Loaded {
   const require = createRequire(import.meta.url);
   const reasons: string[] = [];
   for (const place of PLACES) {
     try {
-      return { addon: wrap(require(place) as Exports) };
+      return { addon: wrap(require(place) as Exports), file: require.resolve(place) };
     } catch (error) {
       // "Not there" is the usual case; a file that does not load (other libc, other processor) is worth telling.
       if ((error as { code?: string }).code !== "MODULE_NOT_FOUND") reasons.push((error as Error).message);
@@ -170,4 +170,10 @@ export function requireAddon(what: string): Addon {
   loaded ??= load();
   if ("addon" in loaded) return loaded.addon;
   throw new CodedError("ERR_ADDON_MISSING", `${what} needs the native addon: ${loaded.reason}`);
+}
+
+/** The file that the addon was loaded from, or why there is none. */
+export function addonStatus(): { readonly file?: string; readonly reason?: string } {
+  loaded ??= load();
+  return "addon" in loaded ? { file: loaded.file } : { reason: loaded.reason };
 }

@@ -6,7 +6,7 @@ import { CodedError } from "#src/base/errors.js";
 import { compressChunk } from "#src/codec/compress.js";
 import { decompressLayer } from "#src/codec/layer-stream.js";
 import { addon } from "#src/native/addon.js";
-import { collect, pieces } from "../support/byte-stream.ts";
+import { inPieces, readAll } from "../support/layers.ts";
 
 const PIECE_SIZES = [1, 61, 1000, 65536, Number.POSITIVE_INFINITY];
 const first = Buffer.concat([Buffer.from("layer ".repeat(30_000)), randomBytes(70_000)]);
@@ -75,7 +75,7 @@ function testDecompressLayer(openInflater: Parameters<typeof decompressLayer>[1]
     it(`decodes ${what}, in pieces of any size`, async () => {
       for (const size of PIECE_SIZES) {
         if (size === 1 && stored.length > 10_000) continue;
-        const found = await collect(decompress(pieces(stored, size)));
+        const found = await readAll(decompress(inPieces(stored, size)));
         assert.ok(found.equals(decoded), `pieces of ${size}: ${found.length} bytes of ${decoded.length}`);
       }
     });
@@ -87,11 +87,11 @@ function testDecompressLayer(openInflater: Parameters<typeof decompressLayer>[1]
   ] as const) {
     it(`returns ERR_LAYER_INVALID when ${what} is truncated anywhere`, async () => {
       for (let length = 4; length < stored.length; length += 1 + (stored.length >> 5)) {
-        await assert.rejects(collect(decompress(pieces(stored.subarray(0, length), 50))), {
+        await assert.rejects(readAll(decompress(inPieces(stored.subarray(0, length), 50))), {
           code: "ERR_LAYER_INVALID",
         });
       }
-      await assert.rejects(collect(decompress(pieces(stored.subarray(0, -1), 64))), {
+      await assert.rejects(readAll(decompress(inPieces(stored.subarray(0, -1), 64))), {
         code: "ERR_LAYER_INVALID",
       });
     });
@@ -102,13 +102,13 @@ function testDecompressLayer(openInflater: Parameters<typeof decompressLayer>[1]
     for (const position of [2, 3, 40, stored.length - 8, stored.length - 1]) {
       const flipped = Buffer.from(stored);
       flipped[position] = (flipped[position] as number) ^ 0xe0;
-      await assert.rejects(collect(decompress(pieces(flipped, 64))), { code: "ERR_LAYER_INVALID" });
+      await assert.rejects(readAll(decompress(inPieces(flipped, 64))), { code: "ERR_LAYER_INVALID" });
     }
   });
 
   it("returns ERR_LAYER_INVALID when something else follows a zstd frame", async () => {
     const stored = Buffer.concat([zstd(first), Buffer.from("not a frame")]);
-    await assert.rejects(collect(decompress(pieces(stored, 1000))), { code: "ERR_LAYER_INVALID" });
+    await assert.rejects(readAll(decompress(inPieces(stored, 1000))), { code: "ERR_LAYER_INVALID" });
   });
 
   it("passes on the error of its source", async () => {
@@ -117,7 +117,7 @@ function testDecompressLayer(openInflater: Parameters<typeof decompressLayer>[1]
       throw new CodedError("ERR_DIGEST_MISMATCH", "layer is not what its descriptor says");
     }
     for (const stored of [gzipSync(first), zstd(first), first]) {
-      await assert.rejects(collect(decompress(failing(stored))), { code: "ERR_DIGEST_MISMATCH" });
+      await assert.rejects(readAll(decompress(failing(stored))), { code: "ERR_DIGEST_MISMATCH" });
     }
   });
 
@@ -127,7 +127,7 @@ function testDecompressLayer(openInflater: Parameters<typeof decompressLayer>[1]
       yield new Uint8Array(10);
       throw new CodedError("ERR_DIGEST_MISMATCH", "layer is not what its descriptor says");
     }
-    await assert.rejects(collect(decompress(failingAtEnd(gzipSync(first)))), {
+    await assert.rejects(readAll(decompress(failingAtEnd(gzipSync(first)))), {
       code: "ERR_DIGEST_MISMATCH",
     });
   });
@@ -139,7 +139,7 @@ function testDecompressLayer(openInflater: Parameters<typeof decompressLayer>[1]
     let isClosed = false;
     async function* counted(): AsyncGenerator<Uint8Array> {
       try {
-        for await (const piece of pieces(stored, 1024)) {
+        for await (const piece of inPieces(stored, 1024)) {
           read += piece.length;
           yield piece;
         }
