@@ -4,13 +4,15 @@ import type {
   ChunkResult,
   ChunkTask,
   DecodedChunks,
+  DecodedRun,
+  DecodeTask,
   EncodedChunks,
   EncodeTask,
   ReadTask,
   ResultMessage,
-  TaskFailure,
   TaskMessage,
 } from "./chunk-tasks.ts";
+import { taskError } from "./task-failure.ts";
 
 /** Tasks a thread has at hand: while it works on one, the next is there without waiting for the main thread. */
 const TASKS_PER_THREAD = 2;
@@ -64,6 +66,15 @@ export class ChunkWorkers implements AsyncDisposable {
     return (await this.#submit(task)) as DecodedChunks;
   }
 
+  /**
+   * Decodes and digests chunks. The task's buffer is gone.
+   *
+   * @throws {CodedError} ERR_WORKER_FAILED when the threads are gone.
+   */
+  async decode(task: DecodeTask): Promise<DecodedRun> {
+    return (await this.#submit(task)) as DecodedRun;
+  }
+
   /** Ends the threads, which must have nothing to do, and gives their memory back. New work starts new ones. */
   async rest(): Promise<void> {
     const threads = this.#threads.splice(0);
@@ -93,7 +104,7 @@ export class ChunkWorkers implements AsyncDisposable {
       if (thread === undefined) return;
       this.#queue.shift();
       thread.running.set(next.id, next);
-      const moved = next.task.kind === "encode" ? [next.task.buffer.buffer] : [];
+      const moved = "buffer" in next.task ? [next.task.buffer.buffer] : [];
       thread.worker.postMessage({ id: next.id, task: next.task } satisfies TaskMessage, moved);
     }
   }
@@ -140,11 +151,4 @@ export class ChunkWorkers implements AsyncDisposable {
     this.#queue.length = 0;
     for (const { reject } of pending) reject(this.#failure);
   }
-}
-
-/** The error that a task ended with, as it was in its thread. */
-export function taskError({ code, message, stack }: TaskFailure): Error {
-  const error = code === undefined ? new Error(message) : new CodedError(code, message);
-  if (stack !== undefined) error.stack = stack;
-  return error;
 }
