@@ -78,6 +78,7 @@ export async function serveImage(
 ): Promise<MountStats> {
   const { bytes, blobRows } = mountableBootstrap(image.outline, image.bootstrapBytes);
   await using workers = new ChunkWorkers(Math.min(availableParallelism(), MAX_DECODE_THREADS));
+  workers.start();
   const path = composeSource(image, options.cacheDirectory, blobRows, workers);
   await using blobs = path.blobs;
   const mounted = await mountImage(

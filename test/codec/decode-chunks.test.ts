@@ -34,6 +34,7 @@ const PLACES = {
   "on the calling thread": async (task: DecodeTask): Promise<DecodedRun> => decodeChunks(task),
   "in a thread": async (task: DecodeTask): Promise<DecodedRun> => {
     await using workers = new ChunkWorkers(1);
+    workers.start();
     return await workers.decode(task);
   },
 };
