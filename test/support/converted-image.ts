@@ -38,15 +38,16 @@ export function openFixtureSource(): ImageSource {
   return openLayoutSource(fixturePath("golden", "nydusify", "source"), "v1");
 }
 
-/** Converts an image of one platform, `linux/amd64`. */
-export function convert(
+/** Converts an image of one platform, `linux/amd64`, and closes the source. */
+export async function convert(
   source: ImageSource,
   target: ImageTarget,
   workParent: string,
   options: ConvertOptions = {},
 ): Promise<ConvertReport> {
+  await using _ = source;
   const platforms = { wanted: [{ os: "linux", architecture: "amd64" }], isExplicit: false };
-  return convertImage({ kind: "image", source, platforms, reference: undefined }, target, options, {
+  return await convertImage({ kind: "image", source, platforms, reference: undefined }, target, options, {
     signal,
     onEvent: () => {},
     workParent,
@@ -71,8 +72,9 @@ export function openConverted(directory: string): ImageSource {
   return openLayoutSource(`${directory}/out`, "nydus");
 }
 
-/** Reads manifest, configuration and bootstrap layer of a Nydus image. */
+/** Reads manifest, configuration and bootstrap layer of a Nydus image, and closes the source. */
 export async function readConverted(source: ImageSource): Promise<ConvertedImage> {
+  await using _ = source;
   const top = await source.resolve({ signal });
   const manifest = decodeManifest(top.bytes, top.descriptor.mediaType);
   if (manifest.kind !== "manifest") throw new Error("not a manifest");
