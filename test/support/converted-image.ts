@@ -10,7 +10,7 @@ import type { Bootstrap } from "#src/image/bootstrap.js";
 import { readBootstrap } from "#src/image/bootstrap-reader.js";
 import { openLayoutSource } from "#src/layout/layout-source.js";
 import { LayoutTarget } from "#src/layout/layout-target.js";
-import type { ImageSource, ImageTarget } from "#src/store/image-source.js";
+import type { ImageSource, ImageTarget, StoredManifest } from "#src/store/image-source.js";
 import { collectBytes } from "#src/store/verified-stream.js";
 import { fixturePath } from "./fixtures.ts";
 
@@ -70,6 +70,12 @@ export async function convertFixture(
 /** The image that {@link convertFixture} made. */
 export function openConverted(directory: string): ImageSource {
   return openLayoutSource(`${directory}/out`, "nydus");
+}
+
+/** What the tag of {@link convertFixture} stands for. */
+export async function convertedTop(directory: string): Promise<StoredManifest> {
+  await using source = openConverted(directory);
+  return await source.resolve({ signal });
 }
 
 /** Reads manifest, configuration and bootstrap layer of a Nydus image, and closes the source. */
