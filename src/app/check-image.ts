@@ -1,6 +1,6 @@
 import { equalBytes, toHex } from "../base/bytes.ts";
 import { digestFromHex, digestHex } from "../base/digest.ts";
-import { isCoded } from "../base/errors.ts";
+import { type CodedError, isCoded } from "../base/errors.ts";
 import { createSha256, digestChunk } from "../codec/digest.ts";
 import { decompressLayer } from "../codec/layer-stream.ts";
 import { decodeBlobMetaFile } from "../format/blob/blob-meta-file.ts";
@@ -56,45 +56,61 @@ export interface CheckSummary {
 
 /**
  * Checks all of an image: manifest, bootstrap, chunk tables, every chunk, every blob, and the tree against
- * an original.
+ * an original. Of an image whose chunks this release does not read, it checks all the rest.
  *
- * @throws {CodedError} ERR_FEATURE_UNSUPPORTED naming the feature, ERR_OPTION_INVALID, and what sources
- *   throw when they cannot be reached. What is wrong with the image is a finding.
+ * @throws {CodedError} ERR_FEATURE_UNSUPPORTED naming the feature, when nothing else is wrong with the image;
+ *   ERR_OPTION_INVALID, and what sources throw when they cannot be reached. What is wrong with the image is a
+ *   finding.
  */
 export async function checkImage(located: LocatedImage, options: CheckOptions): Promise<CheckSummary> {
   const findings = new CheckFindings(options.onFinding);
   options.onProgress(`bootstrap of ${located.name}`);
-  const image = openOrFind(located, findings);
+  const { image, unsupported } = openOrFind(located, findings);
   const totals = { blobs: 0, verifiedChunks: 0, unverifiedChunks: 0, storedBytes: 0 };
   let names = 0;
   if (image !== undefined) {
+    const isReadable = unsupported === undefined;
     const config = await checkManifest(image, findings, options);
-    const blobs = await loadTables(image, findings, options);
+    const blobs = isReadable ? await loadTables(image, findings, options) : [];
     if (options.metadataOnly !== true) {
       const read = await checkBlobs(image, blobs, findings, options, totals);
       await checkOtherLayers(image, read, findings, options);
     }
-    names = await checkNames(image, config, findings, options);
+    const withContents = options.metadataOnly !== true && isReadable;
+    names = await checkNames(image, config, withContents, findings, options);
   }
+  if (unsupported !== undefined && findings.errors === 0) throw unsupported;
   const { errors, warnings, exit } = findings;
   return { errors, warnings, names, ...totals, exit };
 }
 
-function openOrFind(located: LocatedImage, findings: CheckFindings): NydusImage | undefined {
+/** @returns The image as far as it can be read, and what of it this release does not read. */
+function openOrFind(
+  located: LocatedImage,
+  findings: CheckFindings,
+): { image: NydusImage | undefined; unsupported: CodedError | undefined } {
   let image: NydusImage | undefined;
   let failure: unknown;
+  let unsupported: CodedError | undefined;
   try {
     image = openLocatedImage(located);
   } catch (error) {
-    if (isCoded(error, "ERR_FEATURE_UNSUPPORTED", "ERR_OPTION_INVALID")) throw error;
+    if (isCoded(error, "ERR_OPTION_INVALID")) throw error;
     failure = error;
+    if (isCoded(error, "ERR_FEATURE_UNSUPPORTED")) {
+      unsupported = error;
+      image = openLocatedImage(located, { allowUnsupported: true });
+    }
   }
   const found = checkBootstrap(located.bootstrapBytes, { digest: digestChunk });
   // The bootstrap does not know the blob it is part of, but here the user or the file's name said it.
-  const told = found.filter(({ code }) => code !== "blob-id-placeholder" || located.blobId === undefined);
+  const told = found.filter(
+    ({ code }) =>
+      code !== "feature-unsupported" && (code !== "blob-id-placeholder" || located.blobId === undefined),
+  );
   findings.addAll(told.map((finding) => ({ ...finding, where: `bootstrap: ${finding.where}` })));
   if (image === undefined && findings.errors === 0) findings.addError(failure, "bootstrap");
-  return image;
+  return { image, unsupported };
 }
 
 async function checkManifest(
@@ -230,11 +246,12 @@ async function checkBlobs(
 async function checkNames(
   image: NydusImage,
   config: ImageConfig | undefined,
+  withContents: boolean,
   findings: CheckFindings,
   options: CheckOptions,
 ): Promise<number> {
   const { original, signal } = options;
-  const digest = original !== undefined && options.metadataOnly !== true;
+  const digest = original !== undefined && withContents;
   let found: readonly LsRow[];
   try {
     if (digest) options.onProgress(`files of ${image.name}`);
@@ -243,7 +260,7 @@ async function checkNames(
     findings.addError(error, "files");
     return 0;
   }
-  if (original !== undefined) await compareWith(original, found, config, findings, options);
+  if (original !== undefined) await compareWith(original, found, config, withContents, findings, options);
   return found.length;
 }
 
@@ -251,12 +268,13 @@ async function compareWith(
   original: ImageSource,
   found: readonly LsRow[],
   config: ImageConfig | undefined,
+  withContents: boolean,
   findings: CheckFindings,
   options: CheckOptions,
 ): Promise<void> {
   options.onProgress(`layers of ${original.name}`);
   const { rows, config: originalConfig } = await readOriginal(original, options.platform, options);
-  const wanted = options.metadataOnly === true ? rows.map(({ sha256: _, ...row }) => row) : rows;
+  const wanted = withContents ? rows : rows.map(({ sha256: _, ...row }) => row);
   let told = 0;
   for (const { path, message } of rowDifferences(wanted, found)) {
     findings.add("ERR_IMAGE_DIFFERS", path, message);

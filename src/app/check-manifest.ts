@@ -6,6 +6,7 @@ import type { ImageConfig } from "../format/oci/image-config.ts";
 import { isJsonObject } from "../format/oci/json.ts";
 import { NYDUS_BLOB } from "../format/oci/media-types.ts";
 import { formatPlatform } from "../format/oci/platform.ts";
+import { BLOB_FEATURES } from "../format/rafs/features.ts";
 import type { Bootstrap } from "../image/bootstrap.ts";
 import type { NydusManifest } from "./select-nydus-manifest.ts";
 
@@ -34,7 +35,11 @@ export function manifestFaults(
     }
   }
   const ids = new Set(layers.map(({ digest }) => digestHex(digest)));
-  for (const { id } of bootstrap.blobs) if (!ids.has(id)) faults.push(`blob ${id} is not among the layers`);
+  for (const { id, features } of bootstrap.blobs) {
+    // The chunks of a zran blob are in a layer of the original image.
+    const isElsewhere = (features & BLOB_FEATURES.ZRAN) !== 0;
+    if (!ids.has(id) && !isElsewhere) faults.push(`blob ${id} is not among the layers`);
+  }
   return faults;
 }
 
