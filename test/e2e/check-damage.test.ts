@@ -1,44 +1,25 @@
 import assert from "node:assert/strict";
 import { copyFile, readFile, rm, truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { findBlobSections, SECTION_NAMES } from "#src/format/blob/blob-sections.js";
 import { isNydusBootstrapLayer } from "#src/format/oci/annotations.js";
 import { encodeImageConfig, type ImageConfig } from "#src/format/oci/image-config.js";
 import { encodeManifest, type Manifest } from "#src/format/oci/manifest.js";
-import { LayoutTarget } from "#src/layout/layout-target.js";
-import { HttpClient } from "#src/net/http-client.js";
-import { ANONYMOUS } from "#src/registry/credentials.js";
-import { RegistrySource } from "#src/registry/registry-source.js";
-import { RegistryTarget } from "#src/registry/registry-target.js";
-import type { ImageSource, ImageTarget } from "#src/store/image-source.js";
+import type { ImageTarget } from "#src/store/image-source.js";
+import type { ConvertedImage } from "../support/converted-image.ts";
 import {
-  type ConvertedImage,
-  convert,
-  convertFixture,
-  openConverted,
-  openFixtureSource,
-  readConverted,
-} from "../support/converted-image.ts";
-import { DockerRegistry, NO_DOCKER_REGISTRY } from "../support/docker-registry.ts";
+  type ConvertedPlace,
+  openInFiles,
+  openInLayout,
+  openInRegistry,
+} from "../support/converted-places.ts";
+import { NO_DOCKER_REGISTRY } from "../support/docker-registry.ts";
 import { fixturePath } from "../support/fixtures.ts";
 import { madeBlob } from "../support/made-image.ts";
 import { runCommand } from "../support/run-command.ts";
-import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const signal = new AbortController().signal;
 const SOURCE = `oci:${fixturePath("golden", "nydusify", "source")}:v1`;
-
-/** A converted image in some place, with ways to its stored files and to other images beside it. */
-interface Place extends AsyncDisposable {
-  readonly image: ConvertedImage;
-  /** The file with the bytes of a digest. */
-  readonly fileOf: (digest: string) => string;
-  /** A second image in the same place, and how to name it; absent where an image has no manifest. */
-  readonly other?: { readonly target: () => ImageTarget; readonly name: string };
-  /** Arguments that name the image. */
-  readonly args: readonly string[];
-}
 
 /** What is done to an image, and what the check must say. */
 interface Damage {
@@ -46,7 +27,7 @@ interface Damage {
   readonly status: 4 | 5;
   /** All of these are among the codes. */
   readonly codes: readonly string[];
-  readonly do: (place: Place) => Promise<void>;
+  readonly do: (place: ConvertedPlace) => Promise<void>;
 }
 
 const blobsOf = ({ manifest }: ConvertedImage): string[] =>
@@ -60,7 +41,7 @@ async function flip(path: string, offset: number): Promise<void> {
   await writeFile(path, bytes);
 }
 
-async function flipInSection({ image, fileOf }: Place, name: string): Promise<void> {
+async function flipInSection({ image, fileOf }: ConvertedPlace, name: string): Promise<void> {
   const path = fileOf(blobOf(image));
   const bytes = new Uint8Array(await readFile(path));
   const { sections } = await findBlobSections(bytes.length, async (at, length) =>
@@ -247,7 +228,7 @@ async function writeLie(
 
 /** Puts every file back that a damage changed. */
 async function whileDamaged<Result>(
-  place: Place,
+  place: ConvertedPlace,
   damage: Damage,
   action: () => Promise<Result>,
 ): Promise<Result> {
@@ -262,9 +243,9 @@ async function whileDamaged<Result>(
   }
 }
 
-function describeDamage(name: string, open: () => Promise<Place>, damages: readonly Damage[]): void {
+function describeDamage(name: string, open: () => Promise<ConvertedPlace>, damages: readonly Damage[]): void {
   describe(`nydus-convert check of an image ${name}`, () => {
-    let place: Place;
+    let place: ConvertedPlace;
     before(async () => {
       place = await open();
     });
@@ -290,9 +271,9 @@ function describeDamage(name: string, open: () => Promise<Place>, damages: reado
   });
 }
 
-function describeLies(name: string, open: () => Promise<Place>): void {
+function describeLies(name: string, open: () => Promise<ConvertedPlace>): void {
   describe(`nydus-convert check of an image ${name} whose digests fit`, () => {
-    let place: Place;
+    let place: ConvertedPlace;
     before(async () => {
       place = await open();
     });
@@ -311,59 +292,11 @@ function describeLies(name: string, open: () => Promise<Place>): void {
   });
 }
 
-async function openLayout(): Promise<Place> {
-  const directory = await temporaryDirectory();
-  await convertFixture(directory.path);
-  const out = join(directory.path, "out");
-  return {
-    image: await readConverted(openConverted(directory.path)),
-    fileOf: (digest) => join(out, "blobs", "sha256", digest.slice(7)),
-    other: { target: () => new LayoutTarget(out, { tag: "other" }), name: `oci:${out}:other` },
-    args: [`oci:${out}:nydus`],
-    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
-  };
-}
-
-async function openBare(): Promise<Place> {
-  const layout = await openLayout();
-  const bootstrap = layout.fileOf("sha256:image.boot");
-  await writeFile(bootstrap, layout.image.files.find(({ name }) => name === "image/image.boot")?.bytes ?? "");
-  const args = ["--bootstrap", bootstrap, "--blob-dir", join(bootstrap, "..")];
-  return {
-    image: layout.image,
-    fileOf: layout.fileOf,
-    args,
-    [Symbol.asyncDispose]: () => layout[Symbol.asyncDispose](),
-  };
-}
-
-async function openRegistry(): Promise<Place> {
-  const registry = await DockerRegistry.start();
-  const http = new HttpClient();
-  const directory = await temporaryDirectory();
-  const dependencies = { http, credentials: ANONYMOUS };
-  const reference = { registry: registry.host, repository: "app" };
-  const target = (tag: string): ImageTarget => new RegistryTarget(dependencies, { ...reference, tag });
-  const source: ImageSource = new RegistrySource(dependencies, { ...reference, tag: "nydus" });
-  await convert(openFixtureSource(), target("nydus"), directory.path);
-  return {
-    image: await readConverted(source),
-    fileOf: (digest) => registry.fileOf(digest),
-    other: { target: () => target("other"), name: `${registry.host}/app:other` },
-    args: [`${registry.host}/app:nydus`],
-    [Symbol.asyncDispose]: async () => {
-      await http[Symbol.asyncDispose]();
-      await registry[Symbol.asyncDispose]();
-      await directory[Symbol.asyncDispose]();
-    },
-  };
-}
-
-describeDamage("in an OCI layout", openLayout, [...BLOB_DAMAGES, ...DOCUMENT_DAMAGES]);
-describeDamage("in files", openBare, BLOB_DAMAGES);
-describeLies("in an OCI layout", openLayout);
+describeDamage("in an OCI layout", openInLayout, [...BLOB_DAMAGES, ...DOCUMENT_DAMAGES]);
+describeDamage("in files", openInFiles, BLOB_DAMAGES);
+describeLies("in an OCI layout", openInLayout);
 if (NO_DOCKER_REGISTRY) it("checks an image in docker-registry", { skip: NO_DOCKER_REGISTRY });
 else {
-  describeDamage("in docker-registry", openRegistry, [...BLOB_DAMAGES, ...DOCUMENT_DAMAGES]);
-  describeLies("in docker-registry", openRegistry);
+  describeDamage("in docker-registry", openInRegistry, [...BLOB_DAMAGES, ...DOCUMENT_DAMAGES]);
+  describeLies("in docker-registry", openInRegistry);
 }

@@ -6,7 +6,7 @@ import type { ConvertReport } from "#src/convert/convert-report.js";
 import { isNydusBootstrapLayer } from "#src/format/oci/annotations.js";
 import { decodeImageConfig, type ImageConfig } from "#src/format/oci/image-config.js";
 import { decodeManifest, type Manifest } from "#src/format/oci/manifest.js";
-import type { Bootstrap } from "#src/image/bootstrap.js";
+import type { Bootstrap, ReadBootstrapOptions } from "#src/image/bootstrap.js";
 import { readBootstrap } from "#src/image/bootstrap-reader.js";
 import { openLayoutSource } from "#src/layout/layout-source.js";
 import { LayoutTarget } from "#src/layout/layout-target.js";
@@ -79,7 +79,10 @@ export async function convertedTop(directory: string): Promise<StoredManifest> {
 }
 
 /** Reads manifest, configuration and bootstrap layer of a Nydus image, and closes the source. */
-export async function readConverted(source: ImageSource): Promise<ConvertedImage> {
+export async function readConverted(
+  source: ImageSource,
+  options: ReadBootstrapOptions = {},
+): Promise<ConvertedImage> {
   await using _ = source;
   const top = await source.resolve({ signal });
   const manifest = decodeManifest(top.bytes, top.descriptor.mediaType);
@@ -92,7 +95,7 @@ export async function readConverted(source: ImageSource): Promise<ConvertedImage
   const files = await listTar(bootstrapTar);
   const bootstrap = files.find(({ name }) => name === "image/image.boot");
   if (bootstrap === undefined) throw new Error("no bootstrap");
-  return { manifest, config, bootstrapTar, files, bootstrap: readBootstrap(bootstrap.bytes) };
+  return { manifest, config, bootstrapTar, files, bootstrap: readBootstrap(bootstrap.bytes, options) };
 }
 
 async function listTar(bytes: Uint8Array): Promise<TarFile[]> {
