@@ -79,7 +79,10 @@ export async function checkImage(located: LocatedImage, options: CheckOptions): 
     const withContents = options.metadataOnly !== true && isReadable;
     names = await checkNames(image, config, withContents, findings, options);
   }
-  if (unsupported !== undefined && findings.errors === 0) throw unsupported;
+  if (unsupported !== undefined) {
+    if (findings.errors === 0) throw unsupported;
+    findings.add(unsupported.code, "bootstrap", unsupported.message);
+  }
   const { errors, warnings, exit } = findings;
   return { errors, warnings, names, ...totals, exit };
 }
