@@ -28,9 +28,8 @@ describe("nydus-convert", () => {
       "--work-dir",
       directory.path,
     ]);
-    const top = await openLayoutSource(join(directory.path, "out"), "x").resolve({
-      signal: AbortSignal.timeout(5000),
-    });
+    await using written = openLayoutSource(join(directory.path, "out"), "x");
+    const top = await written.resolve({ signal: AbortSignal.timeout(5000) });
     assert.deepEqual(
       { status, stdout, stderr },
       { status: 0, stdout: `${top.descriptor.digest}\n`, stderr: "" },
