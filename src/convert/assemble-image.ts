@@ -76,9 +76,7 @@ export async function assembleImage(
     sourceDigest: plan.sourceDigest,
     sourceReference: options.sourceReference,
   };
-  const bytes = encodeManifest(
-    convertedManifest(plan.manifestType, config, [...blobLayers, lastLayer], plan.annotations, provenance),
-  );
+  const bytes = encodeManifest(convertedManifest(plan, config, [...blobLayers, lastLayer], provenance));
   const manifest: StoredManifest = {
     descriptor: { mediaType: plan.manifestType, digest: digestOf(bytes), size: bytes.length },
     bytes,
