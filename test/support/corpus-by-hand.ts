@@ -12,7 +12,8 @@ const dir = (name: string, mode = 0o755): Buffer => tarMember({ name, type: "5",
 export const file = (name: string, content = name): Buffer => tarMember({ name, ...time }, content);
 /** A hard link. */
 export const hardLink = (name: string, link: string): Buffer => tarMember({ name, type: "1", link, ...time });
-const symlink = (name: string, link: string): Buffer =>
+/** A symlink. */
+export const symlink = (name: string, link: string): Buffer =>
   tarMember({ name, type: "2", link, mode: 0o777, ...time });
 /** A whole tar: the root, members, end blocks. */
 export const tar = (...members: readonly Buffer[]): Buffer => Buffer.concat([root, ...members, TAR_END]);
@@ -50,6 +51,18 @@ export const HAND_CASES: readonly CorpusCase[] = [
         hardLink("linked", "f"),
         file("f", "another inode"),
         root,
+      ),
+    ],
+  },
+  {
+    name: "absolute names, names with dots, and symlinks that point out of the root",
+    layers: () => [
+      tar(
+        file("/absolute", "in the root"),
+        file("./d/.././dots", "in the root, too"),
+        symlink("out", "../../../etc"),
+        symlink("abs", "/etc/passwd"),
+        hardLink("/abs-too", "/absolute"),
       ),
     ],
   },
