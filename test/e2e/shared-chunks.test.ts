@@ -6,14 +6,14 @@ import type { ConvertReport } from "#src/convert/convert-report.js";
 import { listTree } from "#src/image/tree.js";
 import { openLayoutSource } from "#src/layout/layout-source.js";
 import { LayoutTarget } from "#src/layout/layout-target.js";
-import { type Row, rowsOfDirectory, unpackWithUmoci } from "../support/compare-trees.ts";
+import { type Row, rowsOfDirectory, rowsOfImage, unpackWithUmoci } from "../support/compare-trees.ts";
 import { convert, openConverted, readConverted } from "../support/converted-image.ts";
 import { findProgram } from "../support/docker-registry.ts";
 import { comparable, skipFuse } from "../support/mounted-image.ts";
 import { readByAll } from "../support/read-by-all.ts";
 import { runCommand } from "../support/run-command.ts";
 import { plainLayer, writeSourceImage } from "../support/source-image.ts";
-import { TAR_END, tarMember } from "../support/tar-builder.ts";
+import { paxHeader, TAR_END, tarMember } from "../support/tar-builder.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const CHUNK = 4096;
@@ -24,10 +24,14 @@ function chunk(letter: string): Buffer {
   return Buffer.concat(Array.from({ length: CHUNK / digest.length }, () => digest));
 }
 
-/** A file whose chunks are named by letters; a dot is a chunk of zeros. */
+/** Chunks named by letters; a dot is a chunk of zeros. */
+function contentOf(letters: string): Buffer {
+  return Buffer.concat([...letters].map((letter) => (letter === "." ? Buffer.alloc(CHUNK) : chunk(letter))));
+}
+
+/** A file of such chunks. */
 function file(name: string, letters: string, mode = 0o644): Buffer {
-  const content = [...letters].map((letter) => (letter === "." ? Buffer.alloc(CHUNK) : chunk(letter)));
-  return tarMember({ name, mode }, Buffer.concat(content));
+  return tarMember({ name, mode }, contentOf(letters));
 }
 
 const tar = (...members: readonly Buffer[]): Buffer =>
@@ -140,6 +144,47 @@ describe("a chunk that several layers hold", () => {
     assert.equal(fsck.status, 0, fsck.output);
     if (erofs === undefined) return context.skip(mounted);
     assert.deepEqual(comparable(erofs).map(withoutRootTime), expected);
+  });
+});
+
+describe("zeros", () => {
+  it("are one chunk for all files and holes of an image", async () => {
+    await using directory = await temporaryDirectory();
+    const size = 2 ** 26;
+    const hole = Buffer.concat([
+      paxHeader([
+        ["GNU.sparse.size", String(size)],
+        ["GNU.sparse.map", "0,4"],
+      ]),
+      tarMember({ name: "sparse" }, "data"),
+    ]);
+    const report = await convertLayers(directory.path, [
+      tar(hole, file("zeros", "....")),
+      tar(file("more", ".."), tarMember({ name: "odd" }, Buffer.alloc(CHUNK + 1))),
+    ]);
+    const { bootstrap } = await readConverted(openConverted(directory.path));
+    const chunks = new Set(
+      listTree(bootstrap.root).flatMap(({ inode }) => (inode.type === "file" ? inode.chunks : [])),
+    );
+    // The start of the sparse file, a whole chunk of zeros, and the shorter one at the end of the odd file.
+    assert.deepEqual([...chunks].map(({ decodedSize }) => decodedSize).sort(), [1, CHUNK, CHUNK]);
+    const [lower, upper] = report.images[0]?.layers ?? [];
+    assert.deepEqual([lower?.chunks, upper?.chunks, upper?.sharedChunks], [2, 2, 1]);
+  });
+
+  it("come out of the image again", async () => {
+    await using directory = await temporaryDirectory();
+    await convertLayers(directory.path, [tar(file("a", "A..B.."), file("b", "...."))]);
+    const rows = await rowsOfImage(`oci:${directory.path}/out`);
+    const digestOf = (letters: string): string =>
+      createHash("sha256").update(contentOf(letters)).digest("hex");
+    assert.deepEqual(
+      rows.slice(1).map((row) => [row.path, row["sha256"]]),
+      [
+        ["a", digestOf("A..B..")],
+        ["b", digestOf("....")],
+      ],
+    );
   });
 });
 
