@@ -10,7 +10,7 @@ import { type LayerChunks, SharedChunks, type SharedSize } from "./shared-chunks
 /** What merging needs of a layer. */
 export interface MergeableLayer {
   /** With chunks of blob 0. */
-  readonly entries: readonly LayerEntry[];
+  readonly entries: Iterable<LayerEntry>;
   readonly file: BlobFile;
 }
 
@@ -25,7 +25,7 @@ export interface MergedLayers {
  * The image that layers make when they are laid over each other, lowest first. A chunk that several blobs hold is
  * named in the lowest of them only (docs/decisions/012-chunks-across-layers.md).
  *
- * @throws {CodedError} ERR_LAYER_INVALID, ERR_IMAGE_DIFFERS when chunks of equal digest are not the same bytes.
+ * @throws {CodedError} ERR_LAYER_INVALID.
  */
 export function mergeLayers(
   layers: readonly MergeableLayer[],
@@ -50,10 +50,7 @@ export function mergeLayers(
   return { image: { root: tree.build(), blobs, chunkSize, compressor, digester, prefetch }, shared };
 }
 
-function* placed(
-  entries: readonly LayerEntry[],
-  chunks: LayerChunks,
-): Generator<LayerEntry, void, undefined> {
+function* placed(entries: Iterable<LayerEntry>, chunks: LayerChunks): Generator<LayerEntry, void, undefined> {
   for (const entry of entries) {
     const hasChunks = entry.type === "file" && entry.chunks.length > 0;
     yield hasChunks ? { ...entry, chunks: entry.chunks.map((chunk) => chunks.place(chunk)) } : entry;
