@@ -211,7 +211,7 @@ const OPTIONS: Readonly<Record<string, OptionRow>> = {
 const AT_REGISTRY = ["--username", "--password-stdin", "--plain-http", "--ca-file"];
 
 const FACTORS = {
-  compressor: ["", "--compressor zstd --compression-level 9", "--compressor lz4_block", "--compressor none"],
+  compressor: ["--compression-level 9", "--compressor lz4_block", "--compressor none"],
   digester: ["", "--digester sha256"],
   "chunk-size": ["", "--chunk-size 4096", "--chunk-size 16MiB"],
   prefetch: ["", "--prefetch /usr --prefetch /etc", "--prefetch-file FOLDER/prefetch"],
@@ -233,6 +233,18 @@ describe("nydus-convert SOURCE TARGET", { concurrency: 2 }, () => {
   it("has a row here for each of its options", () => {
     const options = createConvertProgram().options.map(({ long }) => long);
     assert.deepEqual(Object.keys(OPTIONS).sort(), options.filter((long) => long !== "--version").sort());
+  });
+
+  it("tries every two values of different options together", () => {
+    const combinations = pairwise(FACTORS);
+    const names = Object.keys(FACTORS) as (keyof typeof FACTORS)[];
+    for (const [left, right] of names.flatMap((name) => names.map((other) => [name, other] as const))) {
+      if (left === right) continue;
+      for (const [one, other] of FACTORS[left].flatMap((value) =>
+        FACTORS[right].map((next) => [value, next]),
+      ))
+        assert.ok(combinations.some((found) => found[left] === one && found[right] === other));
+    }
   });
 
   for (const [option, { args, base = [], input, effect, shows }] of Object.entries(OPTIONS)) {
