@@ -1,6 +1,5 @@
 import { CachedBlobs } from "../store/cached-blobs.ts";
 import { DecodedSource } from "../store/decoded-source.ts";
-import { retry } from "../store/retry.ts";
 import type { NydusImage } from "./nydus-image.ts";
 
 /** The read path of one image. */
@@ -12,8 +11,8 @@ export interface ReadPath {
 }
 
 /**
- * The read path, outermost first: single flight and the cache on disk, retries, and the place that has the blobs.
- * Bytes are verified where they are decoded, before anything else sees or keeps them.
+ * The read path, outermost first: single flight and the cache on disk, and the place that has the blobs, which alone
+ * tries again what failed. Bytes are verified where they are decoded, before anything else sees or keeps them.
  *
  * @param blobRows For each row that a reader names, the row in the blob table of the image.
  */
@@ -25,7 +24,7 @@ export function composeSource(
   const network = new DecodedSource(image.source);
   const blobs = new CachedBlobs({
     load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
-    source: retry(network),
+    source: network,
     directory: cacheDirectory,
   });
   return { blobs, network };

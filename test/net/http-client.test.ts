@@ -160,7 +160,7 @@ describe("HttpClient", () => {
       ({ socket }) => drip(socket, "HTTP/1.1 200 OK\r\n", "x: y\r\n"),
       ({ socket }) => drip(socket, "", "HTTP/1.1 100 Continue\r\n\r\n"),
     ];
-    await using http = new HttpClient({ idleTimeoutMs: 1000, headerTimeoutMs: 200 });
+    await using http = new HttpClient({ idleTimeoutMs: 1000, answerTimeoutMs: 200 });
     for (const listener of dripping) {
       const url = await serve(listener);
       await assert.rejects(http.send({ method: "GET", url, signal }), (error) =>

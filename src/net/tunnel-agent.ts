@@ -1,0 +1,88 @@
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import {
+  type AgentOptions,
+  Agent as HttpsAgent,
+  request as httpsRequest,
+  type RequestOptions,
+} from "node:https";
+import type { Duplex } from "node:stream";
+import { CodedError } from "../base/errors.ts";
+import { proxyAuthorization } from "./proxy.ts";
+
+/** How a {@link TunnelAgent} connects. */
+export interface TunnelOptions extends AgentOptions {
+  /** Milliseconds until the proxy must have opened the tunnel. */
+  readonly tunnelTimeoutMs: number;
+}
+
+type Connected = (error: Error | null, stream: Duplex) => void;
+
+/**
+ * Reaches https servers through a proxy with CONNECT: TLS is spoken with the server, the proxy sees its name only.
+ * What the proxy says instead of opening the tunnel is never taken for the answer of the server.
+ *
+ * @see RFC 9110 9.3.6
+ */
+export class TunnelAgent extends HttpsAgent {
+  readonly #proxy: URL;
+  readonly #timeoutMs: number;
+
+  constructor(proxy: URL, options: TunnelOptions) {
+    super(options);
+    this.#proxy = proxy;
+    this.#timeoutMs = options.tunnelTimeoutMs;
+  }
+
+  override createConnection(options: RequestOptions, connected?: Connected): undefined {
+    const proxy = this.#proxy;
+    const fail = (why: string, cause?: unknown): void => {
+      const failure = new CodedError("ERR_SOURCE_UNAVAILABLE", `proxy ${proxy.host} ${why}`, { cause });
+      // The type knows no failure without a stream; Node does.
+      connected?.(failure, undefined as unknown as Duplex);
+    };
+    const host = options.host ?? "";
+    const target = `${host.includes(":") ? `[${host}]` : host}:${options.port ?? 443}`;
+    const authorization = proxyAuthorization(proxy);
+    const request = (proxy.protocol === "https:" ? httpsRequest : httpRequest)({
+      host: proxy.hostname.replace(/^\[|\]$/g, ""),
+      port: proxy.port || (proxy.protocol === "https:" ? 443 : 80),
+      method: "CONNECT",
+      path: target,
+      agent: false,
+      headers: { host: target, ...(authorization !== undefined && { "proxy-authorization": authorization }) },
+      ...(proxy.protocol === "https:" && options.ca !== undefined && { ca: options.ca }),
+    });
+    const timer = setTimeout(
+      () => request.destroy(new Error(`no tunnel in ${this.#timeoutMs} ms`)),
+      this.#timeoutMs,
+    );
+    const refused = (answer: IncomingMessage): void => {
+      request.destroy();
+      fail(`answered ${answer.statusCode} to CONNECT ${target}`);
+    };
+    let isDecided = false;
+    const decide = (): boolean => {
+      clearTimeout(timer);
+      const isFirst = !isDecided;
+      isDecided = true;
+      return isFirst;
+    };
+    request.on("error", (cause) => {
+      if (decide()) fail(`does not open a tunnel: ${cause.message}`, cause);
+    });
+    request.once("response", (answer) => {
+      if (decide()) refused(answer);
+    });
+    request.once("connect", (answer, socket, early) => {
+      if (!decide()) return void socket.destroy();
+      if (answer.statusCode !== 200 || early.length > 0) {
+        socket.destroy();
+        return refused(answer);
+      }
+      const secured = super.createConnection({ ...options, socket } as RequestOptions);
+      if (secured) connected?.(null, secured);
+    });
+    request.end();
+    return undefined;
+  }
+}
