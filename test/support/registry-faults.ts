@@ -11,6 +11,8 @@ export interface Faults {
   lengthLie: number;
   /** Added to the first byte in the Content-Range of blobs. */
   rangeLie: number;
+  /** How many manifests break off in the middle. */
+  dropManifests: number;
   /** The answer to requests with a Range, instead of a part. */
   refuseRange?: number | undefined;
   /** Statuses for the next requests, one each; those under `/token` and of the ping are spared. */
@@ -21,8 +23,8 @@ export interface Faults {
   failUploads: number[];
   /** Closes the connection of the next uploads after that many bytes, which it keeps. */
   resetUploads: number[];
-  /** Added to the bytes that an upload is said to have. */
-  uploadLie: number;
+  /** Added to the bytes that an upload is said to have, one for each time it is said. */
+  uploadLies: number[];
   /** Forgets an upload when it is asked for it. */
   forgetUploads: boolean;
   /** Knows uploads in one piece only. */
@@ -63,12 +65,13 @@ export function noFaults(): Faults {
     dripSize: undefined,
     lengthLie: 0,
     rangeLie: 0,
+    dropManifests: 0,
     refuseRange: undefined,
     failNext: [],
     failTokens: [],
     failUploads: [],
     resetUploads: [],
-    uploadLie: 0,
+    uploadLies: [],
     forgetUploads: false,
     refusePatch: false,
     commitDelayMs: 0,

@@ -28,16 +28,16 @@ export class RegistryUploads {
     const had = this.#sessions.get(id) ?? (isElsewhere ? Buffer.alloc(0) : undefined);
     if (had === undefined) return reply(404, {}, '{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}');
     if (!["s3cr3t", "elsewhere"].includes(url.searchParams.get("state") ?? "")) return reply(400);
-    const place = { location: `${url.pathname}${url.search}`, range: this.#rangeOf(had) };
-    if (method === "GET") return reply(204, place);
+    const location = `${url.pathname}${url.search}`;
+    if (method === "GET") return reply(204, { location, range: this.#rangeOf(had) });
     const from = /^(\d+)-/.exec(request.headers["content-range"] ?? "")?.[1] ?? had.length;
-    if (method === "PATCH" && Number(from) !== had.length) return reply(416, place);
+    if (method === "PATCH" && Number(from) !== had.length) return reply(416, { location });
     const bytes = await this.#receive(id, had, request);
     if (bytes === undefined) return;
     const failure = faults.failUploads.shift();
     if (failure !== undefined) return reply(failure);
     this.#sessions.set(id, bytes);
-    if (method === "PATCH") return reply(202, { ...place, range: this.#rangeOf(bytes) });
+    if (method === "PATCH") return reply(202, { location, range: this.#rangeOf(bytes) });
     await new Promise((resolve) => setTimeout(resolve, faults.commitDelayMs));
     const digest = url.searchParams.get("digest");
     this.#sessions.delete(id);
@@ -80,6 +80,6 @@ export class RegistryUploads {
   }
 
   #rangeOf(bytes: Buffer): string {
-    return `0-${Math.max(0, bytes.length - 1) + this.#registry.faults.uploadLie}`;
+    return `0-${Math.max(0, bytes.length - 1) + (this.#registry.faults.uploadLies.shift() ?? 0)}`;
   }
 }

@@ -142,7 +142,16 @@ export class TestRegistry implements AsyncDisposable {
     const found = this.manifests.get(`${name}@${reference}`);
     if (found === undefined) return reply(404, {}, '{"errors":[{"code":"MANIFEST_UNKNOWN"}]}');
     const digest = this.faults.claimDigest ?? sha256Of(found.bytes);
-    reply(200, { "content-type": found.mediaType, "docker-content-digest": digest }, found.bytes);
+    const isDropped = this.faults.dropManifests > 0;
+    if (isDropped) this.faults.dropManifests--;
+    const headers = {
+      "content-type": found.mediaType,
+      "docker-content-digest": digest,
+      "content-length": String(found.bytes.length),
+    };
+    if (!isDropped) return reply(200, headers, found.bytes);
+    reply(200, { ...headers, connection: "close" }, found.bytes.subarray(0, 10));
+    request.socket.end();
   }
 
   async #giveToken(request: IncomingMessage, url: URL, reply: Reply): Promise<void> {
