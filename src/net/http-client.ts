@@ -7,6 +7,7 @@ import {
 import { request as httpsRequest } from "node:https";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { orAborted } from "../base/abort.ts";
 import { CodedError, isCoded } from "../base/errors.ts";
 import type { Certificates } from "./certificates.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
@@ -113,10 +114,11 @@ export class HttpClient implements AsyncDisposable {
     });
     const failedBody: { error?: unknown } = {};
     try {
-      const [response] = await Promise.all([
-        answered,
-        writeBody(outgoing, request, answered, rate, failedBody),
-      ]);
+      // Node ends a request that waits for a connection only once it has one.
+      const [response] = await orAborted(
+        Promise.all([answered, writeBody(outgoing, request, answered, rate, failedBody)]),
+        signal,
+      );
       return new HttpResponse(response, url, signal, new RateFloor(this.#clock, this.#rate));
     } catch (error) {
       outgoing.destroy();

@@ -1,4 +1,4 @@
-import { request as httpRequest, type IncomingMessage } from "node:http";
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import {
   type AgentOptions,
   Agent as HttpsAgent,
@@ -26,6 +26,7 @@ type Connected = (error: Error | null, stream: Duplex) => void;
 export class TunnelAgent extends HttpsAgent {
   readonly #proxy: URL;
   readonly #timeoutMs: number;
+  readonly #opening = new Set<ClientRequest>();
 
   constructor(proxy: URL, options: TunnelOptions) {
     super(options);
@@ -52,6 +53,8 @@ export class TunnelAgent extends HttpsAgent {
       headers: { host: target, ...(authorization !== undefined && { "proxy-authorization": authorization }) },
       ...(proxy.protocol === "https:" && options.ca !== undefined && { ca: options.ca }),
     });
+    this.#opening.add(request);
+    request.once("close", () => this.#opening.delete(request));
     const timer = setTimeout(
       () => request.destroy(new Error(`no tunnel in ${this.#timeoutMs} ms`)),
       this.#timeoutMs,
@@ -84,5 +87,10 @@ export class TunnelAgent extends HttpsAgent {
     });
     request.end();
     return undefined;
+  }
+
+  override destroy(): void {
+    for (const request of this.#opening) request.destroy();
+    super.destroy();
   }
 }
