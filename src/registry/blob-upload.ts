@@ -6,6 +6,7 @@ import { RetryBudget } from "../net/retry.ts";
 import { verifiedStream } from "../store/verified-stream.ts";
 import { locationOf } from "./location.ts";
 import type { RegistryClient } from "./registry-client.ts";
+import { registryError } from "./registry-error.ts";
 import type { RegistryRequest } from "./registry-request.ts";
 import { checkDigest, claimedDigest } from "./registry-source.ts";
 
@@ -22,6 +23,8 @@ export interface UploadedBlob {
 const WHOLE_SIZE = 2 ** 20;
 /** Milliseconds that a registry may take to store what it was sent: some copy gigabytes in an object store first. */
 const COMMIT_TIMEOUT_MS = 600_000;
+/** Bytes of one request to a server (or a proxy before it) that found a whole blob too large. */
+const PIECE_SIZE = 32 * 2 ** 20;
 /** Statuses of servers that know uploads in one piece only. */
 const PATCH_UNKNOWN = [405, 501];
 
@@ -46,6 +49,7 @@ export async function uploadBlob(
       return;
     } catch (error) {
       await budget.waitAfter(error);
+      upload.interrupted();
     }
   }
 }
@@ -63,6 +67,8 @@ class BlobUpload {
   /** How many it had when failures were last forgotten. */
   #mark = 0;
   #mayPatch = true;
+  /** Bytes of one request. */
+  #pieceSize = Infinity;
   #isResumed = false;
   #isInterrupted = false;
 
@@ -75,18 +81,22 @@ class BlobUpload {
     this.#mountFrom = blob.mountFrom;
   }
 
+  /** Something failed: what the registry has is not known any more. */
+  interrupted(): void {
+    this.#isInterrupted = true;
+  }
+
   /** Does what is left to do. */
   async proceed(): Promise<void> {
     const { size } = this.#blob.descriptor;
     if (this.#isInterrupted && (await this.#recover())) return;
-    this.#isInterrupted = true;
+    this.#isInterrupted = false;
     if (this.#location === undefined && (await this.#begin())) return;
     if (!this.#mayPatch || (size <= WHOLE_SIZE && this.#offset === 0)) return this.#commit(true);
-    if (this.#offset < size && !(await this.#sendRest())) {
-      this.#mayPatch = false;
+    while (this.#offset < size) {
+      if (await this.#sendPiece()) continue;
       this.#restart();
-      if (await this.#begin()) return;
-      return this.#commit(true);
+      return this.proceed();
     }
     return this.#commit(false);
   }
@@ -121,27 +131,32 @@ class BlobUpload {
     return false;
   }
 
-  /** Sends the bytes that the registry lacks; false when it takes them only with the commit. */
-  async #sendRest(): Promise<boolean> {
+  /** Sends what the registry lacks, or a piece of it; false when it must be begun again in another way. */
+  async #sendPiece(): Promise<boolean> {
     const { size } = this.#blob.descriptor;
-    const offset = this.#offset;
+    const start = this.#offset;
+    const end = Math.min(size, start + this.#pieceSize);
     using response = await this.#send({
       method: "PATCH",
       target: this.#location as URL,
-      headers: { "content-type": "application/octet-stream", "content-range": `${offset}-${size - 1}` },
-      body: () => this.#bytes(offset),
-      bodySize: size - offset,
+      headers: { "content-type": "application/octet-stream", "content-range": `${start}-${end - 1}` },
+      body: () => this.#bytes(start, end),
+      bodySize: end - start,
       answerTimeoutMs: COMMIT_TIMEOUT_MS,
-      allow: [202, 204, 404, 416, ...PATCH_UNKNOWN],
+      allow: [202, 204, 404, 413, 416, ...PATCH_UNKNOWN],
     });
+    if (response.status === 413 && end - start <= PIECE_SIZE) throw await registryError(response, this.#what);
     await response.drain();
-    if (PATCH_UNKNOWN.includes(response.status)) return false;
     if (response.status === 404) throw this.#gone();
-    if (response.status === 416) throw this.#outOfStep(offset);
+    if (response.status === 416) throw this.#outOfStep(start);
+    if (response.status === 413) this.#pieceSize = PIECE_SIZE;
+    if (PATCH_UNKNOWN.includes(response.status)) this.#mayPatch = false;
+    if (!response.isOk) return false;
     if (response.header("location") !== undefined) this.#location = locationOf(response);
-    const taken = takenOf(response) ?? size;
-    if (taken !== size) throw this.#outOfStep(taken);
-    this.#offset = size;
+    const taken = takenOf(response) ?? end;
+    if (taken !== end) throw this.#outOfStep(taken);
+    this.#offset = end;
+    this.#noteProgress();
     return true;
   }
 
@@ -156,7 +171,7 @@ class BlobUpload {
       ...(isWhole
         ? {
             headers: { "content-type": "application/octet-stream" },
-            body: () => this.#bytes(0),
+            body: () => this.#bytes(0, size),
             bodySize: size,
           }
         : { body: () => new Uint8Array(0) }),
@@ -183,11 +198,14 @@ class BlobUpload {
     }
     this.#isResumed = true;
     this.#offset = taken;
-    if (taken - this.#mark >= PROGRESS_SIZE) {
-      this.#mark = taken;
-      this.#budget.progressed();
-    }
+    this.#noteProgress();
     return false;
+  }
+
+  #noteProgress(): void {
+    if (this.#offset - this.#mark < PROGRESS_SIZE) return;
+    this.#mark = this.#offset;
+    this.#budget.progressed();
   }
 
   async #askTaken(location: URL): Promise<number> {
@@ -209,14 +227,15 @@ class BlobUpload {
     this.#isResumed = false;
   }
 
-  /** The bytes from an offset on. All of them are verified, those that are not sent again too. */
-  async *#bytes(offset: number): AsyncGenerator<Uint8Array, void, undefined> {
+  /** The bytes `[start, end)`. Those before are verified too, so that the last piece proves the whole blob. */
+  async *#bytes(start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
     const { descriptor, open } = this.#blob;
     let position = 0;
     for await (const piece of verifiedStream(open(), descriptor, "the converter")) {
-      const start = Math.max(0, offset - position);
+      const wanted = piece.subarray(Math.max(0, start - position), Math.max(0, end - position));
       position += piece.length;
-      if (start < piece.length) yield piece.subarray(start);
+      if (wanted.length > 0) yield wanted;
+      if (position >= end && end < descriptor.size) return;
     }
   }
 

@@ -111,6 +111,23 @@ describe("an upload", () => {
     assert.deepEqual(sent(), ["POST", "PATCH 0-3999999", "POST", "PUT"]);
   });
 
+  it("is sent in pieces where it is too large in one", async () => {
+    const large = madeBlob(randomBytes(70 * 2 ** 20));
+    registry.faults.maxPatchSize = 32 * 2 ** 20;
+    await upload(large);
+    assert.deepEqual(sent(), [
+      "POST",
+      "PATCH 0-73400319",
+      "POST",
+      "PATCH 0-33554431",
+      "PATCH 33554432-67108863",
+      "PATCH 67108864-73400319",
+      "PUT",
+    ]);
+    registry.faults.maxPatchSize = 1000;
+    await assert.rejects(upload(blob), { code: "ERR_REGISTRY_PROTOCOL" });
+  });
+
   it("gives up on a registry that resets every one", async () => {
     registry.faults.resetUploads = Array<number>(100).fill(1000);
     await assert.rejects(upload(blob), { code: "ERR_SOURCE_UNAVAILABLE" });

@@ -29,6 +29,8 @@ export interface Faults {
   forgetUploads: boolean;
   /** Knows uploads in one piece only. */
   refusePatch: boolean;
+  /** Bytes of a PATCH over which it gets 413. */
+  maxPatchSize: number;
   /** Milliseconds from the last byte of an upload to the answer. */
   commitDelayMs: number;
   /** Uploads go to this origin, the answer of {@link TestRegistry.origin} of another one. */
@@ -74,6 +76,7 @@ export function noFaults(): Faults {
     uploadLies: [],
     forgetUploads: false,
     refusePatch: false,
+    maxPatchSize: Infinity,
     commitDelayMs: 0,
     uploadTo: undefined,
     refuseMount: undefined,

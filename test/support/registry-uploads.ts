@@ -21,6 +21,8 @@ export class RegistryUploads {
   ): Promise<void> {
     const { faults } = this.#registry;
     if (method === "POST") return this.#begin(name, url, reply);
+    const size = Number(request.headers["content-length"] ?? 0);
+    if (method === "PATCH" && size > faults.maxPatchSize) return reply(413, { connection: "close" });
     const id = url.pathname.slice(url.pathname.lastIndexOf("/") + 1);
     if (method === "GET" && faults.forgetUploads) this.#sessions.delete(id);
     if (method === "PATCH" && faults.refusePatch) return reply(405);
