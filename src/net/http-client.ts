@@ -95,7 +95,7 @@ export class HttpClient implements AsyncDisposable {
    * be read to its end or disposed.
    *
    * @throws {CodedError} ERR_SOURCE_UNAVAILABLE when the server (or its proxy) cannot be reached, breaks off, falls
-   *   silent or is slower than the least rate, ERR_ABORTED when the signal fired or the client is closed, or what the
+   *   silent or is slower than the least rate, ERR_REGISTRY_DENIED when a proxy refuses the tunnel, ERR_ABORTED when the signal fired or the client is closed, or what the
    *   streamed body throws.
    */
   async send(request: HttpRequest): Promise<HttpResponse> {

@@ -26,6 +26,7 @@ export async function* resumedDownload(
     try {
       for await (const piece of open(offset)) {
         offset += piece.length;
+        budget.moved();
         if (offset - mark >= PROGRESS_SIZE) {
           mark = offset;
           budget.progressed();

@@ -12,7 +12,7 @@ export interface RetryPolicy {
   readonly firstDelayMs: number;
   /** Longest wait in milliseconds, Retry-After included. */
   readonly maxDelayMs: number;
-  /** Milliseconds after the first call, or the last progress, beyond which no call is begun. */
+  /** Milliseconds after the first call, or the last byte of a transfer, beyond which no call is begun. */
   readonly deadlineMs: number;
 }
 
@@ -83,10 +83,15 @@ export class RetryBudget {
     this.#since = dependencies.clock.now();
   }
 
-  /** Forgets the failures so far. */
-  progressed(): void {
-    this.#attempt = 1;
+  /** Bytes were transferred: the deadline counts from here, a long transfer is no reason to give up. */
+  moved(): void {
     this.#since = this.#dependencies.clock.now();
+  }
+
+  /** Enough was transferred that will stay: forgets the failures so far. */
+  progressed(): void {
+    this.moved();
+    this.#attempt = 1;
   }
 
   /**

@@ -6,7 +6,7 @@ import {
   type RequestOptions,
 } from "node:https";
 import type { Duplex } from "node:stream";
-import { CodedError } from "../base/errors.ts";
+import { CodedError, type ErrorCode } from "../base/errors.ts";
 import { proxyAuthorization } from "./proxy.ts";
 
 /** How a {@link TunnelAgent} connects. */
@@ -36,8 +36,8 @@ export class TunnelAgent extends HttpsAgent {
 
   override createConnection(options: RequestOptions, connected?: Connected): undefined {
     const proxy = this.#proxy;
-    const fail = (why: string, cause?: unknown): void => {
-      const failure = new CodedError("ERR_SOURCE_UNAVAILABLE", `proxy ${proxy.host} ${why}`, { cause });
+    const fail = (code: ErrorCode, why: string, cause?: unknown): void => {
+      const failure = new CodedError(code, `proxy ${proxy.host} ${why}`, { cause });
       // The type knows no failure without a stream; Node does.
       connected?.(failure, undefined as unknown as Duplex);
     };
@@ -61,7 +61,13 @@ export class TunnelAgent extends HttpsAgent {
     );
     const refused = (answer: IncomingMessage): void => {
       request.destroy();
-      fail(`answered ${answer.statusCode} to CONNECT ${target}`);
+      const { statusCode = 0 } = answer;
+      // Who has no business there will have none a moment later.
+      const isFinal = statusCode === 403 || statusCode === 407;
+      fail(
+        isFinal ? "ERR_REGISTRY_DENIED" : "ERR_SOURCE_UNAVAILABLE",
+        `answered ${statusCode} to CONNECT ${target}`,
+      );
     };
     let isDecided = false;
     const decide = (): boolean => {
@@ -71,14 +77,16 @@ export class TunnelAgent extends HttpsAgent {
       return isFirst;
     };
     request.on("error", (cause) => {
-      if (decide()) fail(`does not open a tunnel: ${cause.message}`, cause);
+      if (decide()) fail("ERR_SOURCE_UNAVAILABLE", `does not open a tunnel: ${cause.message}`, cause);
     });
     request.once("response", (answer) => {
       if (decide()) refused(answer);
     });
     request.once("connect", (answer, socket, early) => {
       if (!decide()) return void socket.destroy();
-      if (answer.statusCode !== 200 || early.length > 0) {
+      const { statusCode = 0 } = answer;
+      // The server speaks only after us: bytes that are here already are the proxy's own.
+      if (statusCode < 200 || statusCode > 299 || early.length > 0) {
         socket.destroy();
         return refused(answer);
       }

@@ -64,7 +64,7 @@ class BlobUpload {
   #location: URL | undefined;
   /** Bytes that the registry has. */
   #offset = 0;
-  /** How many it had when failures were last forgotten. */
+  /** How many it had when failures were last forgotten; stays when the upload is begun anew, or that would never end. */
   #mark = 0;
   #mayPatch = true;
   /** Bytes of one request. */
@@ -223,7 +223,6 @@ class BlobUpload {
   #restart(): void {
     this.#location = undefined;
     this.#offset = 0;
-    this.#mark = 0;
     this.#isResumed = false;
   }
 
@@ -235,6 +234,7 @@ class BlobUpload {
       const wanted = piece.subarray(Math.max(0, start - position), Math.max(0, end - position));
       position += piece.length;
       if (wanted.length > 0) yield wanted;
+      this.#budget.moved();
       if (position >= end && end < descriptor.size) return;
     }
   }

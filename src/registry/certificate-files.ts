@@ -2,6 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import type { Certificates } from "../net/certificates.ts";
+import { isMissingFile } from "./missing-file.ts";
 
 /** Bytes of a file of certificates, and files of a folder, that are read. */
 const MAX_FILE_SIZE = 2 ** 20;
@@ -74,9 +75,7 @@ async function listFolder(folder: string): Promise<string[]> {
   try {
     return await readdir(folder);
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && (cause.code === "ENOENT" || cause.code === "ENOTDIR")) {
-      return [];
-    }
+    if (isMissingFile(cause)) return [];
     throw new CodedError("ERR_OPTION_INVALID", `certificates in ${folder} cannot be read`, { cause });
   }
 }

@@ -5,6 +5,7 @@ import type { Certificates } from "../net/certificates.ts";
 import { readCertificateFolder, readClientCertificate, readPem } from "./certificate-files.ts";
 import { type Endpoint, type EndpointSource, registryEndpoint } from "./endpoint.ts";
 import { type HostSection, parseHostsFile } from "./hosts-file.ts";
+import { isMissingFile } from "./missing-file.ts";
 import { apiHostOf, isLoopback } from "./registry-host.ts";
 
 /** Where {@link ConfiguredEndpoints} look. */
@@ -99,12 +100,24 @@ function certificatesFrom(trusted: readonly string[], client: Certificates["clie
 
 /** The folder for a registry: `HOST_PORT_` where a colon is not wanted in a name, `HOST:PORT`, or `_default`. */
 async function findFolder(hostsFolder: string, registry: string): Promise<string | undefined> {
+  if (!(await isFolder(hostsFolder))) {
+    throw new CodedError("ERR_OPTION_INVALID", `folder of mirrors ${hostsFolder} does not exist`);
+  }
   const names = [registry.replace(/:(\d+)$/, "_$1_"), registry, "_default"];
-  for (const folder of names.map((name) => join(hostsFolder, name))) {
-    const found = await stat(folder).catch(() => undefined);
-    if (found?.isDirectory() === true) return folder;
+  for (const name of names) {
+    const folder = join(hostsFolder, name);
+    if (await isFolder(folder)) return folder;
   }
   return undefined;
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (cause) {
+    if (isMissingFile(cause)) return false;
+    throw new CodedError("ERR_OPTION_INVALID", `folder of mirrors ${path} cannot be read`, { cause });
+  }
 }
 
 async function readHostsFile(folder: string): Promise<string | undefined> {
@@ -112,7 +125,7 @@ async function readHostsFile(folder: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
+    if (isMissingFile(cause)) return undefined;
     throw new CodedError("ERR_OPTION_INVALID", `${path} cannot be read`, { cause });
   }
 }

@@ -75,11 +75,11 @@ describe("HttpClient", () => {
 
   it("waits for a slow reader longer than for a silent server", async () => {
     const url = await serve((_, response) => response.end(Buffer.alloc(20 * 2 ** 20)));
-    await using http = new HttpClient({ idleTimeoutMs: 80 });
+    await using http = new HttpClient({ idleTimeoutMs: 400 });
     using response = await http.send({ method: "GET", url, signal });
     let size = 0;
     for await (const piece of response.pieces()) {
-      if (size === 0) await new Promise((resolve) => setTimeout(resolve, 400));
+      if (size === 0) await new Promise((resolve) => setTimeout(resolve, 1200));
       size += piece.length;
     }
     assert.equal(size, 20 * 2 ** 20);
@@ -162,10 +162,10 @@ describe("HttpClient", () => {
 
   it("waits for our own slow body", async () => {
     const url = await serve((request, response) => request.on("end", () => response.end("done")).resume());
-    await using http = new HttpClient({ idleTimeoutMs: 60 });
+    await using http = new HttpClient({ idleTimeoutMs: 300 });
     const body = async function* (): AsyncGenerator<Uint8Array> {
       for (let index = 0; index < 3; index++) {
-        await new Promise((resolve) => setTimeout(resolve, 150));
+        await new Promise((resolve) => setTimeout(resolve, 500));
         yield Buffer.alloc(10);
       }
     };
@@ -175,9 +175,9 @@ describe("HttpClient", () => {
 
   it("waits for the answer to a body as long as the request says, and no longer", async () => {
     const url = await serve((request, response) => {
-      request.on("end", () => setTimeout(() => response.end("stored"), 300)).resume();
+      request.on("end", () => setTimeout(() => response.end("stored"), 900)).resume();
     });
-    await using http = new HttpClient({ idleTimeoutMs: 60, answerTimeoutMs: 100 });
+    await using http = new HttpClient({ idleTimeoutMs: 300, answerTimeoutMs: 300 });
     const send = (answerTimeoutMs?: number): Promise<unknown> =>
       http.send({
         method: "PUT",

@@ -42,7 +42,7 @@ describe("a download from a registry that", () => {
   beforeEach(() => {
     registry.reset();
     clock = new FakeClock();
-    http = new HttpClient({ idleTimeoutMs: 100, rate: { minimumRate: 1e6, windowMs: 100 } });
+    http = new HttpClient({ idleTimeoutMs: 400, rate: { minimumRate: 1e5, windowMs: 300 } });
   });
   afterEach(() => http[Symbol.asyncDispose]());
 

@@ -20,6 +20,8 @@ describe("an upload", () => {
   let http: HttpClient;
   let clock: FakeClock;
   let opened = 0;
+  /** How long the registry takes for a piece. */
+  let pieceMs = 0;
 
   before(async () => {
     registry = await TestRegistry.start();
@@ -29,8 +31,9 @@ describe("an upload", () => {
     registry.reset();
     registry.blobs.clear();
     clock = new FakeClock();
-    http = new HttpClient({ idleTimeoutMs: 200 });
+    http = new HttpClient({ idleTimeoutMs: 500 });
     opened = 0;
+    pieceMs = 0;
   });
   afterEach(() => http[Symbol.asyncDispose]());
 
@@ -43,8 +46,10 @@ describe("an upload", () => {
     await using target = new RegistryTarget({ http, credentials, clock }, reference);
     const open = async function* (): AsyncGenerator<Uint8Array> {
       opened++;
-      for (let offset = 0; offset < bytes.length; offset += 65_536)
+      for (let offset = 0; offset < bytes.length; offset += 65_536) {
         yield bytes.subarray(offset, offset + 65_536);
+        clock.time += pieceMs;
+      }
     };
     await target.writeBlob(descriptor, open, { signal, ...write });
     assert.ok(registry.blobs.get(`app@${descriptor.digest}`)?.equals(bytes));
@@ -128,6 +133,20 @@ describe("an upload", () => {
     await assert.rejects(upload(blob), { code: "ERR_REGISTRY_PROTOCOL" });
   });
 
+  it("that takes an hour goes on all the same", async () => {
+    pieceMs = 60_000;
+    registry.faults.resetUploads = [2_000_000];
+    await upload(blob);
+    assert.ok(clock.time > 3_600_000);
+  });
+
+  it("gives up on a registry that takes bytes and forgets them", async () => {
+    registry.faults.uploadLies = Array<number>(100).fill(2_000_000);
+    registry.faults.resetUploads = Array<number>(100).fill(1_000_000);
+    await assert.rejects(upload(blob), { code: "ERR_SOURCE_UNAVAILABLE" });
+    assert.ok(sent().length < 50, `${sent().length} requests`);
+  });
+
   it("gives up on a registry that resets every one", async () => {
     registry.faults.resetUploads = Array<number>(100).fill(1000);
     await assert.rejects(upload(blob), { code: "ERR_SOURCE_UNAVAILABLE" });
@@ -135,7 +154,7 @@ describe("an upload", () => {
   });
 
   it("waits for a registry that takes its time to store what it got", async () => {
-    registry.faults.commitDelayMs = 700;
+    registry.faults.commitDelayMs = 1200;
     await upload(blob);
     await upload(small);
     assert.deepEqual(clock.sleeps, []);

@@ -221,7 +221,7 @@ describe("RegistrySource", () => {
     await Promise.all(Array.from({ length: 8 }, () => source.resolve({ signal })));
     assert.deepEqual(registry.scopes, ["repository:app:pull"]);
     registry.faults.revokeTokens = true;
-    await source.resolve({ signal });
+    await Promise.all(Array.from({ length: 8 }, () => source.resolve({ signal })));
     assert.equal(registry.scopes.length, 2);
   });
 

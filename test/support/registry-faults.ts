@@ -3,6 +3,8 @@ export interface Faults {
   /** Closes the connection after this many bytes of a blob, as often as `dropTimes` says. */
   dropAfter?: number | undefined;
   dropTimes: number;
+  /** Bytes from which on a blob is sent with faults. */
+  faultySize: number;
   /** Sends nothing more after this many bytes of a blob. */
   stallAfter?: number | undefined;
   /** Sends a blob in pieces of so many bytes, 10 ms apart. */
@@ -63,6 +65,7 @@ export function noFaults(): Faults {
   return {
     dropAfter: undefined,
     dropTimes: 0,
+    faultySize: 0,
     stallAfter: undefined,
     dripSize: undefined,
     lengthLie: 0,

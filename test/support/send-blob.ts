@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { Reply, TestRegistry } from "./registry.ts";
+import { noFaults } from "./registry-faults.ts";
 
 /** Answers a request for a blob, with the faults of the registry. */
 export async function sendBlob(
@@ -10,9 +11,9 @@ export async function sendBlob(
   response: ServerResponse,
   reply: Reply,
 ): Promise<void> {
-  const { faults } = registry;
   const blob = registry.blobs.get(key);
   if (blob === undefined) return reply(404);
+  const faults = blob.length < registry.faults.faultySize ? noFaults() : registry.faults;
   if (method === "HEAD") return reply(200, { "content-length": String(blob.length + faults.lengthLie) });
   if (faults.refuseRange !== undefined && range !== undefined) return reply(faults.refuseRange);
   const bytes = faults.wrongBytes ? flipped(blob) : blob;

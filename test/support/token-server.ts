@@ -9,7 +9,7 @@ export class TokenServer implements AsyncDisposable {
   readonly scopes: (readonly string[])[] = [];
   readonly #server: Server;
 
-  private constructor(signer: Pair, lifetimeS: number) {
+  private constructor(signer: Pair) {
     this.#server = createServer((request, response) => {
       const url = new URL(request.url ?? "/", "http://localhost");
       const basic = `Basic ${Buffer.from("someone:secret").toString("base64")}`;
@@ -19,17 +19,13 @@ export class TokenServer implements AsyncDisposable {
       }
       const scopes = url.searchParams.getAll("scope");
       this.scopes.push(scopes);
-      response.end(JSON.stringify({ token: makeToken(signer, scopes, lifetimeS), expires_in: 300 }));
+      response.end(JSON.stringify({ token: makeToken(signer, scopes), expires_in: 300 }));
     });
   }
 
-  /**
-   * Starts one.
-   *
-   * @param lifetimeS Seconds that tokens live, whatever the server says.
-   */
-  static async start(signer: Pair, lifetimeS = 300): Promise<TokenServer> {
-    const server = new TokenServer(signer, lifetimeS);
+  /** Starts one. */
+  static async start(signer: Pair): Promise<TokenServer> {
+    const server = new TokenServer(signer);
     await new Promise<void>((resolve) => server.#server.listen(0, "127.0.0.1", resolve));
     return server;
   }
@@ -48,13 +44,13 @@ export class TokenServer implements AsyncDisposable {
 }
 
 /** @see distribution docs/spec/auth/jwt.md */
-function makeToken(signer: Pair, scopes: readonly string[], lifetimeS: number): string {
+function makeToken(signer: Pair, scopes: readonly string[]): string {
   const now = Math.floor(Date.now() / 1000);
   const access = scopes.map((scope) => {
     const [type, name, actions = ""] = scope.split(":");
     return { type, name, actions: actions.split(",") };
   });
-  const claims = { iss: "test", sub: "someone", aud: "test", exp: now + lifetimeS, nbf: now - 10, iat: now };
+  const claims = { iss: "test", sub: "someone", aud: "test", exp: now + 300, nbf: now - 10, iat: now };
   const certificate = signer.certificate.replace(/-----[^-]+-----|\s/g, "");
   const header = { typ: "JWT", alg: "RS256", kid: keyId(signer), x5c: [certificate] };
   const signed = [header, { ...claims, jti: randomUUID(), access }]
