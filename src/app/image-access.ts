@@ -29,6 +29,8 @@ const RETRIES = { job: DEFAULT_RETRY, reader: MOUNT_RETRY };
 
 /** How registries are reached. */
 export interface ImageAccessOptions {
+  /** Where credentials come from. @default the login, then docker's and podman's files */
+  readonly credentials?: CredentialSource;
   /** Credentials for one registry; for all others those of docker's and podman's files are used. */
   readonly login?: Login & { readonly registry: string };
   /** Whether http without TLS is used beyond loopback. @default false */
@@ -68,7 +70,7 @@ export class ImageAccess implements AsyncDisposable {
       certificateFolders: dockerCertificateFolders(environment),
       hostsFolder,
     });
-    const credentials = credentialsOf(options);
+    const credentials = options.credentials ?? credentialsOf(options);
     const proxyFor = proxiesOf(environment);
     const http = new HttpClient({ proxyFor, certificates: withoutClient(certificates) });
     return new ImageAccess({ http, credentials, endpoints }, { retry: RETRIES[patience] });

@@ -95,8 +95,8 @@ export class HttpClient implements AsyncDisposable {
    * be read to its end or disposed.
    *
    * @throws {CodedError} ERR_SOURCE_UNAVAILABLE when the server (or its proxy) cannot be reached, breaks off, falls
-   *   silent or is slower than the least rate, ERR_REGISTRY_DENIED when a proxy refuses the tunnel, ERR_ABORTED when the signal fired or the client is closed, or what the
-   *   streamed body throws.
+   *   silent or is slower than the least rate, ERR_REGISTRY_DENIED when a proxy refuses the tunnel, ERR_ABORTED when
+   *   the signal fired or the client is closed, or what the streamed body throws.
    */
   async send(request: HttpRequest): Promise<HttpResponse> {
     const { url, signal } = request;
@@ -244,10 +244,19 @@ async function writeBody(
       await iterator.return?.();
     }
   };
-  const writing = pipeline(Readable.from(pieces(), { objectMode: false }), outgoing);
+  let isWritten = false;
+  const writing = pipeline(Readable.from(pieces(), { objectMode: false }), outgoing).then(() => {
+    isWritten = true;
+  });
   writing.catch(() => undefined);
   // A server that refuses early (401, 413) need not read the rest: its answer is what counts.
-  await Promise.race([writing, answered.then(() => undefined)]);
+  const early = answered.then((message) => {
+    // Once that is read, nobody wants the rest to be sent.
+    message.once("end", () => {
+      if (!isWritten) outgoing.destroy();
+    });
+  });
+  await Promise.race([writing, early]);
 }
 
 function lengthHeaders(request: HttpRequest): Record<string, string> {

@@ -203,6 +203,26 @@ describe("HttpClient", () => {
     assert.equal(response.status, 413);
   });
 
+  it("sends no more of a body once the server has refused it", async () => {
+    const url = await serve((_, response) => response.writeHead(403).end("no"));
+    await using http = new HttpClient();
+    let isOver: (value: unknown) => void;
+    const over = new Promise((resolve) => {
+      isOver = resolve;
+    });
+    const body = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        for (;;) yield Buffer.alloc(65_536);
+      } finally {
+        isOver("over");
+      }
+    };
+    using response = await http.send({ method: "PUT", url, body: body(), bodySize: 1e12, signal });
+    assert.deepEqual([response.status, await response.excerpt(10)], [403, "no"]);
+    await response.drain();
+    assert.equal(await over, "over");
+  });
+
   it("throws what the streamed body throws", async () => {
     const url = await serve((request, response) => request.on("end", () => response.end()).resume());
     await using http = new HttpClient();

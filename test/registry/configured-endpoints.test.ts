@@ -219,7 +219,14 @@ describe("certificates for a registry", { skip: NO_OPENSSL }, () => {
     };
     server = createServer(options, (request, response) => {
       const socket = request.socket as TLSSocket;
-      clients.push(socket.authorized ? String(socket.getPeerCertificate().subject?.CN) : undefined);
+      clients.push(socket.getPeerCertificate().subject?.CN?.toString());
+      // The same server under another name stands for the storage that a registry redirects to.
+      if (request.url?.includes("/blobs/") && request.headers.host === host) {
+        response
+          .writeHead(307, { location: `https://${host.replace("127.0.0.1", "localhost")}/stored` })
+          .end();
+        return;
+      }
       response.writeHead(200, { "content-type": image.manifest.descriptor.mediaType });
       response.end(image.manifest.bytes);
     });
@@ -285,6 +292,19 @@ describe("certificates for a registry", { skip: NO_OPENSSL }, () => {
     const hosts = folder({ "hosts.toml": `server = "https://r.test"\n[host."https://${host}"]\n` });
     await resolve({ certificates, hostsFolder: hosts });
     assert.equal(clients.at(-1), undefined);
+  });
+
+  it("are not shown where the registry redirects to, but trusted there", async () => {
+    const client = await readClientCertificate(made.client.certificateFile, made.client.keyFile);
+    const certificates = { trusted: [made.authority.certificate], client };
+    await using http = new HttpClient();
+    const endpoints = new ConfiguredEndpoints({ certificates });
+    const reference = { registry: host, repository: "app", tag: "v1" };
+    await using source = new RegistrySource({ http, credentials: ANONYMOUS, endpoints }, reference);
+    await source.blobs.read(id, 0, 10, { signal });
+    await source.blobs.read(id, 0, 10, { signal });
+    // The first read asks for the scheme, too; the second goes where the first was sent.
+    assert.deepEqual(clients, ["client", "client", undefined, undefined]);
   });
 
   it("that are broken are named", async () => {

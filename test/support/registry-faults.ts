@@ -44,6 +44,8 @@ export interface Faults {
   /** Flips a bit in the middle of every blob it sends. */
   wrongBytes: boolean;
   ignoreRange: boolean;
+  /** Blobs are sent once this is settled. */
+  hold?: Promise<void> | undefined;
   /** Sends blobs by redirect to this origin, the answer of {@link TestRegistry.origin} of another one. */
   redirectTo?: string | undefined;
   /** Query of redirects; a blob request whose query is `expired` gets 403. */
@@ -86,6 +88,7 @@ export function noFaults(): Faults {
     retryAfter: undefined,
     wrongBytes: false,
     ignoreRange: false,
+    hold: undefined,
     redirectTo: undefined,
     redirectQuery: "?signature=s3cr3t",
     require: "nothing",

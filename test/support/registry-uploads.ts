@@ -45,6 +45,7 @@ export class RegistryUploads {
     this.#sessions.delete(id);
     if (digest !== sha256Of(bytes)) return reply(400, {}, '{"errors":[{"code":"DIGEST_INVALID"}]}');
     this.#registry.blobs.set(`${name}@${digest}`, bytes);
+    this.#registry.uploaded.push(`${name}@${digest}`);
     reply(201, { "docker-content-digest": digest });
   }
 

@@ -24,6 +24,10 @@ export class TestRegistry implements AsyncDisposable {
   /** Bytes sent of each blob, by digest. */
   readonly bytesSent = new Map<string, number>();
   readonly blobs = new Map<string, Buffer>();
+  /** Keys of the blobs that were uploaded to their end, one for each time. */
+  readonly uploaded: string[] = [];
+  /** Called with every request before it is answered or its body is read; what it waits for, the request waits for. */
+  onRequest: ((request: SeenRequest) => Promise<void> | void) | undefined;
   readonly manifests = new Map<string, { mediaType: string; bytes: Buffer }>();
   /** The scope of every token asked for. */
   readonly scopes: string[] = [];
@@ -58,6 +62,8 @@ export class TestRegistry implements AsyncDisposable {
   reset(): void {
     Object.assign(this.faults, noFaults());
     this.requests.length = 0;
+    this.uploaded.length = 0;
+    this.onRequest = undefined;
     this.scopes.length = 0;
     this.bytesSent.clear();
   }
@@ -72,7 +78,7 @@ export class TestRegistry implements AsyncDisposable {
     const method = request.method ?? "GET";
     const { authorization, range } = request.headers;
     const { headers } = request;
-    this.requests.push({
+    const seen: SeenRequest = {
       method,
       path: url.pathname,
       query: url.search,
@@ -80,7 +86,9 @@ export class TestRegistry implements AsyncDisposable {
       range,
       contentRange: headers["content-range"],
       headers,
-    });
+    };
+    this.requests.push(seen);
+    await this.onRequest?.(seen);
     const reply = (status: number, headers: Record<string, string> = {}, body?: string | Buffer): void => {
       response.writeHead(status, headers);
       response.end(body);
@@ -116,6 +124,7 @@ export class TestRegistry implements AsyncDisposable {
       /^\/v2\/(.+)\/(manifests|blobs)\/(.*)$/.exec(url.pathname) ?? [];
     if (kind === "manifests") return this.#manifest(method, name, rest, request, reply);
     if (rest.startsWith("uploads/")) return this.uploads.answer(method, name, url, request, reply);
+    await this.faults.hold;
     const blob = this.blobs.get(`${name}@${rest}`);
     if (blob === undefined) return reply(404, {}, '{"errors":[{"code":"BLOB_UNKNOWN"}]}');
     const { redirectTo, redirectQuery } = this.faults;
