@@ -30,11 +30,20 @@ export function originalImage(
   signal: AbortSignal,
 ): PublishedImage {
   const { mediaType, digest, size } = descriptor;
+  const mountFrom = source.repository;
   return {
     layers: manifest.layers.map(
-      (layer): Publication => ({ descriptor: layer, open: () => source.openBlob(layer, { signal }) }),
+      (layer): Publication => ({
+        descriptor: layer,
+        open: () => source.openBlob(layer, { signal }),
+        mountFrom,
+      }),
     ),
-    config: { descriptor: manifest.config, open: () => readConfig(source, manifest.config, signal) },
+    config: {
+      descriptor: manifest.config,
+      open: () => readConfig(source, manifest.config, signal),
+      mountFrom,
+    },
     // The row of an index stays as it is; where the name led here, its annotations are about the name.
     manifest: { descriptor: platform === undefined ? { mediaType, digest, size } : descriptor, bytes },
   };

@@ -190,6 +190,20 @@ const OPTIONS: Readonly<Record<string, OptionRow>> = {
     effect: "nothing",
     shows: () => fails(2, "--ca-file", join(folder.path, "nowhere")),
   },
+  "--cert-file": {
+    args: () => [],
+    effect: "nothing",
+    shows: () => fails(2, "--cert-file", join(folder.path, "nowhere"), "--key-file", "/dev/null"),
+  },
+  "--key-file": {
+    args: () => [],
+    effect: "nothing",
+    shows: () => fails(2, "--key-file", "/dev/null"),
+  },
+  "--registry-config-dir": {
+    args: () => ["--registry-config-dir", folder.path],
+    effect: "nothing",
+  },
   "--json": {
     args: () => ["--json"],
     effect: "nothing",
@@ -208,7 +222,7 @@ const OPTIONS: Readonly<Record<string, OptionRow>> = {
 };
 
 /** Options whose work is with a registry are tried on one. */
-const AT_REGISTRY = ["--username", "--password-stdin", "--plain-http", "--ca-file"];
+const AT_REGISTRY = ["--username", "--password-stdin", "--plain-http", "--ca-file", "--registry-config-dir"];
 
 const FACTORS = {
   compressor: ["--compression-level 9", "--compressor lz4_block", "--compressor none"],
