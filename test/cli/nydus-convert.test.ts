@@ -4,7 +4,7 @@ import { closeSync, openSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { VERSION } from "#src/cli/version.js";
+import { VERSION } from "#src/base/version.js";
 import { openLayoutSource } from "#src/layout/layout-source.js";
 import { LayoutTarget } from "#src/layout/layout-target.js";
 import { readConverted } from "../support/converted-image.ts";

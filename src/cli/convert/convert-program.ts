@@ -1,5 +1,5 @@
+import { VERSION } from "../../base/version.ts";
 import { EnvironmentCommand } from "../program.ts";
-import { VERSION } from "../version.ts";
 import { addCheckCommand } from "./check-command.ts";
 import { addConvertCommand } from "./convert-command.ts";
 import { addInspectCommand } from "./inspect-command.ts";

@@ -1,5 +1,5 @@
+import { VERSION } from "../../base/version.ts";
 import { EnvironmentCommand } from "../program.ts";
-import { VERSION } from "../version.ts";
 import { addMountCommand } from "./mount-command.ts";
 
 /** The program `nydus-mount`. */
