@@ -58,6 +58,10 @@ export class TestRegistry implements AsyncDisposable {
   /** Bytes sent of each blob, by digest. */
   readonly bytesSent = new Map<string, number>();
   readonly blobs = new Map<string, Buffer>();
+  /** Keys of the blobs that were uploaded to their end, one for each time. */
+  readonly uploaded: string[] = [];
+  /** Called with every request before it is answered or its body is read; what it waits for, the request waits for. */
+  onRequest: ((request: SeenRequest) => Promise<void> | void) | undefined;
   readonly manifests = new Map<string, { mediaType: string; bytes: Buffer }>();
   /** The scope of every token asked for. */
   readonly scopes: string[] = [];
@@ -92,6 +96,8 @@ export class TestRegistry implements AsyncDisposable {
     Object.assign(this.faults, { dropAfter: undefined, retryAfter: undefined, redirectTo: undefined });
     Object.assign(this.faults, { claimDigest: undefined }, NO_FAULTS, { failNext: [], failUploads: [] });
     this.requests.length = 0;
+    this.uploaded.length = 0;
+    this.onRequest = undefined;
     this.scopes.length = 0;
     this.bytesSent.clear();
   }
@@ -105,7 +111,9 @@ export class TestRegistry implements AsyncDisposable {
     const url = new URL(request.url ?? "/", this.origin);
     const method = request.method ?? "GET";
     const { authorization, range } = request.headers;
-    this.requests.push({ method, path: url.pathname, query: url.search, authorization, range });
+    const seen = { method, path: url.pathname, query: url.search, authorization, range };
+    this.requests.push(seen);
+    await this.onRequest?.(seen);
     const reply = (status: number, headers: Record<string, string> = {}, body?: string | Buffer): void => {
       response.writeHead(status, headers);
       response.end(body);
@@ -189,6 +197,7 @@ export class TestRegistry implements AsyncDisposable {
       return reply(400, {}, '{"errors":[{"code":"DIGEST_INVALID"}]}');
     }
     this.blobs.set(`${name}@${digest}`, bytes);
+    this.uploaded.push(`${name}@${digest}`);
     reply(201, { "docker-content-digest": digest });
   }
 
