@@ -2,6 +2,7 @@ import { Command, CommanderError, type Option } from "commander";
 import { CodedError } from "../base/errors.ts";
 import { parseSize } from "../base/options.ts";
 import { failureOf } from "./exit.ts";
+import { mistypedCommand } from "./mistyped-command.ts";
 import { Output } from "./output.ts";
 
 /** What a command's action works with. */
@@ -108,6 +109,10 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
     command.exitOverride().configureOutput({ outputError: () => {} });
   }
   dropFalseVariables(program);
+  program.hook("preAction", (_program, invoked) => {
+    const mistyped = invoked === program ? mistypedCommand(program) : undefined;
+    if (mistyped !== undefined) throw mistyped;
+  });
   process.stdout.on("error", (cause: NodeJS.ErrnoException) => {
     // A reader that goes away (`| head`) is not a failure.
     if (cause.code === "EPIPE") return;
@@ -124,7 +129,9 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
     if (outputFailed.aborted) return;
     // Help and version end this way too.
     if (error instanceof CommanderError && error.exitCode === 0) return;
-    report(program.name(), error, argv);
+    // A missing target is not the point when the source was meant to be a command.
+    const mistyped = error instanceof CommanderError ? mistypedCommand(program) : undefined;
+    report(program.name(), mistyped ?? error, argv);
   }
 }
 

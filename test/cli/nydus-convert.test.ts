@@ -121,6 +121,7 @@ describe("nydus-convert", () => {
   const target = "oci:/nonexistent/out:x";
   const wrong: Readonly<Record<string, { args: readonly string[]; status: number; code: string }>> = {
     "no target": { args: [SOURCE], status: 2, code: "ERR_OPTION_INVALID" },
+    "a mistyped command": { args: ["chek", NYDUS], status: 2, code: "ERR_OPTION_INVALID" },
     "an unknown option": { args: [SOURCE, target, "--no-such"], status: 2, code: "ERR_OPTION_INVALID" },
     "an option of a later release": {
       args: [SOURCE, target, "--oci-ref"],
@@ -202,6 +203,18 @@ describe("nydus-convert", () => {
       assert.match(text.stderr, new RegExp(`^nydus-convert: [^\\n]+ \\[${code}\\]\\n$`));
     });
   }
+
+  it("tells who mistyped a command from who names an image", async () => {
+    const expected =
+      "nydus-convert: there is no command chek; did you mean check? An image of that name is docker://chek " +
+      "[ERR_OPTION_INVALID]\n";
+    for (const args of [["chek"], ["chek", NYDUS], ["--quiet", "chek", NYDUS]]) {
+      assert.equal((await convert(args)).stderr, expected);
+    }
+    // Neither is like a command: the target is what is missing, or wrong.
+    assert.match((await convert(["debian"])).stderr, /missing required argument 'target'/);
+    assert.match((await convert(["docker://chek", "dir:/tmp/x"])).stderr, /target dir:/);
+  });
 
   it("ends with 4 when a layer is not what the configuration says", async () => {
     await using directory = await temporaryDirectory();
