@@ -4,6 +4,7 @@ import { parseSize } from "../base/options.ts";
 import { failureOf } from "./exit.ts";
 import { mistypedCommand } from "./mistyped-command.ts";
 import { Output } from "./output.ts";
+import { printVersion, VersionRequest } from "./version-option.ts";
 
 /** What a command's action works with. */
 export interface CommandRun {
@@ -127,23 +128,30 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
     if (!outputFailed.aborted) process.exitCode = programRun.status;
   } catch (error) {
     if (outputFailed.aborted) return;
-    // Help and version end this way too.
+    // Help ends this way too.
     if (error instanceof CommanderError && error.exitCode === 0) return;
+    if (error instanceof VersionRequest) {
+      printVersion(new Output({ json: isOn("--json", argv), quiet: false }), isOn("--verbose", argv));
+      return;
+    }
     // A missing target is not the point when the source was meant to be a command.
     const mistyped = error instanceof CommanderError ? mistypedCommand(program) : undefined;
     report(program.name(), mistyped ?? error, argv);
   }
 }
 
+/** Whether a flag is on, also where the command line was not parsed to its end. */
+function isOn(flag: string, argv: readonly string[]): boolean {
+  return argv.includes(flag) || process.env[environmentName(flag)] !== undefined;
+}
+
 function report(name: string, error: unknown, argv: readonly string[]): void {
   const { exit, code, message } = failureOf(error);
-  const isOn = (flag: string): boolean =>
-    argv.includes(flag) || process.env[environmentName(flag)] !== undefined;
-  const line = isOn("--json")
+  const line = isOn("--json", argv)
     ? JSON.stringify({ type: "error", code, message, exit })
     : `${name}: ${message} [${code}]`;
   process.stderr.write(`${line}\n`);
-  if (isOn("--verbose") && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  if (isOn("--verbose", argv) && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   process.exitCode = exit;
 }
 

@@ -1,7 +1,6 @@
 /** A worker thread that runs chunk tasks, one after the other, until it is terminated. */
 import { readSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
-import { crc32 } from "node:zlib";
 import { CodedError, isCoded } from "../base/errors.ts";
 import type {
   ChunkResult,
@@ -15,6 +14,7 @@ import type {
   TaskMessage,
 } from "./chunk-tasks.ts";
 import { compressScratch } from "./compress.ts";
+import { crc32 } from "./crc32.ts";
 import { decompressChunk } from "./decompress.ts";
 import { DIGEST_LENGTH, digestChunk } from "./digest.ts";
 
