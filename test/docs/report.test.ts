@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { LayoutTarget } from "#src/layout/layout-target.js";
 import { fixturePath, ROOT } from "../support/fixtures.ts";
 import { runCommand } from "../support/run-command.ts";
+import { plainLayer, writeSourceImage } from "../support/source-image.ts";
+import { tarMember } from "../support/tar-builder.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -121,5 +125,40 @@ describe("a report", () => {
     });
     assert.ok(Number(report["TargetImageSize"]) > layersSize);
     assert.ok(Number(report["peakMemory"]) > 2 ** 25 && Number(report["cpuElapsed"]) > 1e6);
+  });
+
+  it("comes whole through a pipe that is read late", async () => {
+    await using directory = await temporaryDirectory();
+    const tar = tarMember({ name: "file" }, "x");
+    const layers = Array(300).fill(plainLayer(Buffer.concat([tar, Buffer.alloc(1024)])));
+    await writeSourceImage(new LayoutTarget(join(directory.path, "source"), { tag: "v1" }), { layers });
+    const command = `"$@" --report - | (sleep 1; cat)`;
+    const program = join(ROOT, "dist", "cli", "nydus-convert.js");
+    const [source, target] = [`oci:${directory.path}/source:v1`, `oci:${directory.path}/out:x`];
+    const args = ["-c", command, "sh", process.execPath, program, source, target];
+    const { stdout, stderr } = spawnSync("sh", args, { encoding: "utf8" });
+    assert.equal(stderr, "");
+    // More than a pipe holds.
+    assert.ok(stdout.length > 2 ** 16);
+    assert.equal(JSON.parse(stdout).images[0].layers.length, 300);
+  });
+
+  it("replaces an old one as a whole, or leaves it", async () => {
+    await using directory = await temporaryDirectory();
+    const path = join(directory.path, "report.json");
+    await writeFile(path, "old");
+    const source = `oci:${fixturePath("golden", "nydusify", "source")}:v1`;
+    const target = `oci:${directory.path}/out:x`;
+    const full =
+      "import fs from 'node:fs'; import { syncBuiltinESMExports } from 'node:module';" +
+      "fs.renameSync = () => { throw new Error('ENOSPC: no space left on device'); }; syncBuiltinESMExports();";
+    const environment = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(full)}` };
+    const args = [source, target, "--report", path];
+    const { status, stderr } = await runCommand("nydus-convert", args, { environment });
+    assert.deepEqual([status, stderr.endsWith("[ERR_TARGET_IO]\n")], [5, true]);
+    assert.equal(await readFile(path, "utf8"), "old");
+    await runCommand("nydus-convert", args);
+    assert.match(await readFile(path, "utf8"), /^\{/);
+    assert.deepEqual(await readdir(directory.path), ["out", "report.json"]);
   });
 });

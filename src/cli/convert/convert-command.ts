@@ -98,7 +98,7 @@ export function addConvertCommand(program: Command): void {
       access: accessOf(flags),
     });
     summarize(output, report);
-    if (flags.report !== "-") output.result(report.digest);
+    output.result(flags.report === "-" ? JSON.stringify(report, undefined, 2) : report.digest);
     output.record("result", report);
   });
 }
