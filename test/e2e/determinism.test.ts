@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmod, chown, cp, mkdir, symlink } from "node:fs/promises";
+import { chmod, chown, cp, mkdir, readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { openLayoutSource } from "#src/layout/layout-source.js";
@@ -118,4 +118,37 @@ describe("the same source and options give the same digest", () => {
       assert.equal(digest, expected, `seed ${seed}`);
     });
   }
+
+  // Whoever changes one of these changes what every image becomes: users convert again, registries store again.
+  const PINNED = {
+    zstd: "sha256:8afe5e5cc5bb943783919b1521792ef6133bb0fa9bc23543105bb8b52de235b8",
+    lz4_block: "sha256:f4cf86d573969137a669d9b82418e0ebdcb9ecbbbc242b972ede3acaf0d9a862",
+    none: "sha256:e50e9fbb13f2f89a0fbf71a4289ec81b28383ce7d6bb2de56579d51df86c13a8",
+  } as const;
+  for (const [compressor, pinned] of Object.entries(PINNED)) {
+    it(`on any machine and Node.js, to this day, with ${compressor}`, async () => {
+      await using place = await temporaryDirectory();
+      const path = join(place.path, "source");
+      const description = { layers: 1, filesPerLayer: 20, fileSize: 300_000, isPlain: true };
+      await writeLayeredSource(new LayoutTarget(path, { tag: "v1" }), description);
+      await using layout = openLayoutSource(path, "v1");
+      const target = new LayoutTarget(join(place.path, "out"), { tag: "x" });
+      assert.equal((await convert(layout, target, place.path, { compressor })).digest, pinned);
+    });
+  }
+
+  it("because no other version of an encoder is installed with this one", async () => {
+    const { dependencies, optionalDependencies } = JSON.parse(
+      await readFile(join(ROOT, "package.json"), "utf8"),
+    );
+    const versions = [dependencies["lz4-napi"], optionalDependencies["zstd-napi"]];
+    for (const version of versions) assert.match(version, /^\d+\.\d+\.\d+$/);
+  });
+
+  it("also where there is no addon, as was tried here", () => {
+    const program = join(directory.path, "bare", "dist", "cli", "nydus-convert.js");
+    const args = [program, "--version", "--verbose", "--json"];
+    const { addon, codecs } = JSON.parse(spawnSync(process.execPath, args, { encoding: "utf8" }).stdout);
+    assert.deepEqual([/^none: /.test(addon), codecs.inflate.library], [true, "zlib"]);
+  });
 });

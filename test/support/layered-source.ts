@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 import type { Descriptor } from "#src/format/oci/descriptor.js";
 import { OCI_LAYER_GZIP } from "#src/format/oci/media-types.js";
 import type { ImageTarget } from "#src/store/image-source.js";
-import { writeSourceImage } from "./source-image.ts";
+import { plainLayer, writeSourceImage } from "./source-image.ts";
 import { tarMember } from "./tar-builder.ts";
 
 /** What a made-up image holds. */
@@ -14,6 +14,8 @@ export interface LayeredSource {
   readonly fileSize: number;
   /** Bytes that do not compress, in the place of text. @default false */
   readonly isRandom?: boolean;
+  /** Layers that are not compressed: the image's digest does not depend on a zlib then. @default false */
+  readonly isPlain?: boolean;
 }
 
 /** Bytes that are the same for the same seed; they do not compress. */
@@ -28,6 +30,7 @@ export function seededBytes(seed: string, length: number): Buffer {
 export async function writeLayeredSource(target: ImageTarget, source: LayeredSource): Promise<Descriptor> {
   const layers = Array.from({ length: source.layers }, (_, number) => {
     const tar = layerTar(number, source);
+    if (source.isPlain === true) return plainLayer(tar);
     return { stored: gzipSync(tar, { level: 1 }), tar, mediaType: OCI_LAYER_GZIP };
   });
   return writeSourceImage(target, { layers });
