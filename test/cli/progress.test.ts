@@ -4,7 +4,11 @@ import { join } from "node:path";
 import { describe, it, mock } from "node:test";
 import { ConvertProgress } from "#src/cli/convert/convert-progress.js";
 import { Output, type OutputOptions } from "#src/cli/output.js";
+import { LayoutTarget } from "#src/layout/layout-target.js";
 import { fixturePath, ROOT } from "../support/fixtures.ts";
+import { runCommand } from "../support/run-command.ts";
+import { plainLayer, writeSourceImage } from "../support/source-image.ts";
+import { paxHeader, TAR_END, tarMember } from "../support/tar-builder.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const MIB = 2 ** 20;
@@ -78,6 +82,20 @@ describe("ConvertProgress", () => {
       chunks: 1,
     });
     assert.equal(progress.lines(80).length, 2);
+  });
+});
+
+describe("nydus-convert", () => {
+  it("prints names of an image as escapes where they would move the cursor", async () => {
+    await using directory = await temporaryDirectory();
+    const xattr = paxHeader([["SCHILY.xattr.strange.\u001b[2Jx", "value"]]);
+    const tar = Buffer.concat([xattr, tarMember({ name: "a\u001b[2Jb" }, "x"), TAR_END]);
+    const layers = [plainLayer(tar)];
+    await writeSourceImage(new LayoutTarget(join(directory.path, "source"), { tag: "v1" }), { layers });
+    const args = [`oci:${directory.path}/source:v1`, `oci:${directory.path}/out:x`];
+    const { status, stderr } = await runCommand("nydus-convert", args);
+    assert.deepEqual([status, stderr.includes("\u001b")], [0, false]);
+    assert.match(stderr, /^warning: layer 0: a\\x1b\[2Jb: /);
   });
 });
 

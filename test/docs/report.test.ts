@@ -136,11 +136,12 @@ describe("a report", () => {
     const program = join(ROOT, "dist", "cli", "nydus-convert.js");
     const [source, target] = [`oci:${directory.path}/source:v1`, `oci:${directory.path}/out:x`];
     const args = ["-c", command, "sh", process.execPath, program, source, target];
-    const { stdout, stderr } = spawnSync("sh", args, { encoding: "utf8" });
+    const { stdout, stderr } = spawnSync("sh", args, { encoding: "utf8", cwd: directory.path });
     assert.equal(stderr, "");
     // More than a pipe holds.
     assert.ok(stdout.length > 2 ** 16);
     assert.equal(JSON.parse(stdout).images[0].layers.length, 300);
+    assert.deepEqual((await readdir(directory.path)).sort(), ["out", "source"]);
   });
 
   it("replaces an old one as a whole, or leaves it", async () => {

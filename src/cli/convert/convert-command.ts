@@ -3,6 +3,7 @@ import { type ConvertEvent, type ConvertReport, type ConvertRequest, runConvert 
 import { CodedError } from "../../base/errors.ts";
 import { formatSize } from "../../base/options.ts";
 import { type AccessFlags, accessOf, addAccessOptions, loginOf } from "../image-access-options.ts";
+import { printable } from "../lines.ts";
 import type { Output } from "../output.ts";
 import {
   type CommonOptions,
@@ -92,7 +93,7 @@ export function addConvertCommand(program: Command): void {
       ...defined({
         prefetchFile: flags.prefetchFile,
         workDirectory: flags.workDir,
-        reportFile: flags.report,
+        reportFile: flags.report === "-" ? undefined : flags.report,
         login,
       }),
       access: accessOf(flags),
@@ -168,8 +169,9 @@ function tell(output: Output, event: ConvertEvent): void {
   output.record(type, fields);
   const line = lineOf(event);
   if (line === undefined) return;
-  if (WARNINGS.includes(type)) output.notice(`warning: ${line}`);
-  else output.detail(line);
+  // Names in it come from the image.
+  if (WARNINGS.includes(type)) output.notice(`warning: ${printable(line)}`);
+  else output.detail(printable(line));
 }
 
 /** An event as a line that stays. */

@@ -1,5 +1,6 @@
 import type { ConvertEvent } from "../../app/convert.ts";
 import { formatSize } from "../../base/options.ts";
+import { printable } from "../lines.ts";
 import type { Progress } from "../progress.ts";
 
 /** What a conversion is doing. */
@@ -90,7 +91,7 @@ export class ConvertProgress implements Progress {
 
   #begin(phase: Phase, subject: string, count: number, size: number): void {
     this.#phase = phase;
-    this.#subject = subject;
+    this.#subject = printable(subject);
     this.#total = { count, size };
     this.#finished = { count: 0, size: 0 };
     this.#underWay.clear();
