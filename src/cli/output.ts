@@ -1,5 +1,5 @@
 import type { Progress } from "./progress.ts";
-import { TerminalProgress } from "./terminal-progress.ts";
+import type { TerminalProgress } from "./terminal-progress.ts";
 
 /** How a command speaks. */
 export interface OutputOptions {
@@ -65,9 +65,11 @@ export class Output {
    * Shows progress until it is disposed of: drawn on a terminal, else a line in 10 s, with `--json` a `progress`
    * record in 10 s. Nothing when quiet.
    */
-  show(progress: Progress): Disposable {
+  async show(progress: Progress): Promise<Disposable> {
     if (this.#quiet) return { [Symbol.dispose]: () => undefined };
     if (this.#isWatched) {
+      // Nobody else waits for what draws to be loaded.
+      const { TerminalProgress } = await import("./terminal-progress.ts");
       const terminal = new TerminalProgress(this.#stderr, progress);
       this.#terminal = terminal;
       return {

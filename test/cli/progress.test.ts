@@ -100,11 +100,11 @@ describe("nydus-convert", () => {
 });
 
 describe("Output", () => {
-  it("prints one line in 10 s where there is no terminal, until the end", () => {
+  it("prints one line in 10 s where there is no terminal, until the end", async () => {
     mock.timers.enable({ apis: ["setInterval"] });
     try {
       const { output, written } = log();
-      const shown = output.show(new ConvertProgress());
+      const shown = await output.show(new ConvertProgress());
       mock.timers.tick(9_999);
       assert.deepEqual(written, []);
       mock.timers.tick(20_001);
@@ -118,11 +118,11 @@ describe("Output", () => {
   });
 
   for (const options of [{ quiet: true }, { json: true, quiet: true }]) {
-    it(`prints no progress with ${JSON.stringify(options)}`, () => {
+    it(`prints no progress with ${JSON.stringify(options)}`, async () => {
       mock.timers.enable({ apis: ["setInterval"] });
       try {
         const { output, written } = log(options);
-        using _shown = output.show(new ConvertProgress());
+        using _shown = await output.show(new ConvertProgress());
         mock.timers.tick(60_000);
         output.detail("detail");
         output.summary("summary");

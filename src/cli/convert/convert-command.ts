@@ -151,7 +151,7 @@ async function runShown(
   request: ConvertRequest,
 ): Promise<ConvertReport> {
   const progress = new ConvertProgress();
-  using _shown = output.show(progress);
+  using _shown = await output.show(progress);
   const onEvent = (event: ConvertEvent): void => {
     progress.follow(event);
     tell(output, event);
