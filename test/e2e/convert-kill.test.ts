@@ -57,7 +57,7 @@ describe("nydus-convert, killed and started again", () => {
   });
 
   const convert = (target: string, work: string, args: readonly string[] = [], kill?: (kill: Kill) => void) =>
-    runCommand("nydus-convert", [source, target, "--work-dir", work, "--jobs", "2", ...args], {
+    runCommand("nydus-convert", [source, target, "--work-dir", work, "--jobs", "2", "--quiet", ...args], {
       ...(kill !== undefined && { onOutput: (_text, now) => kill(now) }),
     });
 
