@@ -1,8 +1,8 @@
+import { crc32 } from "node:zlib";
 import { CodedError } from "../base/errors.ts";
 import type { BufferPool } from "../codec/buffer-pool.ts";
 import type { EncodedChunks } from "../codec/chunk-tasks.ts";
 import type { ChunkWorkers } from "../codec/chunk-workers.ts";
-import { crc32 } from "../codec/crc32.ts";
 import { DIGEST_LENGTH } from "../codec/digest.ts";
 import type { BlobWriter } from "./blob-writer.ts";
 import type { CheckedConvertOptions } from "./convert-options.ts";
