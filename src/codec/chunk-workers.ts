@@ -8,9 +8,9 @@ import type {
   EncodeTask,
   ReadTask,
   ResultMessage,
-  TaskFailure,
   TaskMessage,
 } from "./chunk-tasks.ts";
+import { taskError } from "./task-failure.ts";
 
 /** Tasks a thread has at hand: while it works on one, the next is there without waiting for the main thread. */
 const TASKS_PER_THREAD = 2;
@@ -28,7 +28,7 @@ interface Thread {
 }
 
 /**
- * Threads that digest, compress and decode chunks. Tasks start in the order they are given, but end in any; which
+ * Threads that compress chunks, and read, decode and digest them. Tasks start in the order they are given, but end in any; which
  * thread runs a task makes no difference to its result.
  *
  * Threads start when there is work for them and end with the pool: dispose of it, or the process does not exit.
@@ -46,7 +46,7 @@ export class ChunkWorkers implements AsyncDisposable {
   }
 
   /**
-   * Digests and compresses chunks. The task's buffer is gone until the result brings it back.
+   * Compresses chunks. The task's buffer is gone until the result brings it back.
    *
    * @throws {CodedError} ERR_CODEC_MISSING, ERR_FEATURE_UNSUPPORTED as {@link compressChunk}; ERR_WORKER_FAILED
    *   when the threads are gone.
@@ -140,11 +140,4 @@ export class ChunkWorkers implements AsyncDisposable {
     this.#queue.length = 0;
     for (const { reject } of pending) reject(this.#failure);
   }
-}
-
-/** The error that a task ended with, as it was in its thread. */
-export function taskError({ code, message, stack }: TaskFailure): Error {
-  const error = code === undefined ? new Error(message) : new CodedError(code, message);
-  if (stack !== undefined) error.stack = stack;
-  return error;
 }

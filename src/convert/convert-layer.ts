@@ -10,20 +10,26 @@ import { buildLayerTree } from "../image/overlay.ts";
 import type { Directory } from "../image/tree.ts";
 import type { ImageSource } from "../store/image-source.ts";
 import { type BlobFile, BlobWriter } from "./blob-writer.ts";
+import type { ChunkBatch, CutChunks } from "./chunk-cutter.ts";
 import type { ChunkLanes } from "./chunk-lanes.ts";
 import { ChunkPipeline } from "./chunk-pipeline.ts";
 import type { CheckedConvertOptions } from "./convert-options.ts";
 import { DigestTap } from "./digest-tap.ts";
 import { type DirectoryReaderOptions, readDirectory } from "./directory-reader.ts";
 import { type LayerItem, readLayer } from "./layer-reader.ts";
+import type { LayerReceiver } from "./layer-thread.ts";
+import { type PackedEntries, unpackEntries } from "./packed-entries.ts";
+import { scanItems } from "./scan-layer.ts";
 import type { LayerWarning } from "./xattrs.ts";
 
 /** A layer as it comes from its source. */
 export interface LayerInput {
   /** Names the layer in messages. */
   readonly name: string;
-  /** Opens the layer; it is read once. */
+  /** Opens the layer to read it in this thread. */
   readonly open: (signal: AbortSignal) => OpenLayer;
+  /** Reads the layer for a conversion, in a thread where that pays, and checks that it is the promised one. */
+  readonly scan: (lanes: ChunkLanes, receiver: ScanTarget, signal: AbortSignal) => Promise<CutChunks>;
 }
 
 /** A layer that is being read. */
@@ -33,10 +39,13 @@ export interface OpenLayer extends AsyncDisposable {
   readonly finish: () => Promise<void>;
 }
 
+/** Takes what a layer has. */
+export type ScanTarget = Pick<LayerReceiver, "store" | "onEntries">;
+
 /** A layer that became a blob. */
 export interface ConvertedLayer {
-  /** In the order of the layer; every chunk's `blobIndex` is 0. */
-  readonly entries: readonly LayerEntry[];
+  /** In the order of the layer, made anew each time they are walked; every chunk's `blobIndex` is 0. */
+  readonly entries: Iterable<LayerEntry>;
   /** The layer alone, as its own bootstrap shows it. */
   readonly tree: Directory;
   readonly file: BlobFile;
@@ -55,7 +64,7 @@ export interface LayerWatch {
 /**
  * A layer of an image: its stored bytes must match the descriptor, the uncompressed ones the diff id.
  *
- * `finish` throws ERR_DIGEST_MISMATCH when they do not.
+ * `finish` and `scan` throw ERR_DIGEST_MISMATCH when they do not.
  */
 export function tarLayer(
   source: ImageSource,
@@ -63,24 +72,32 @@ export function tarLayer(
   diffId: Digest,
   watch: LayerWatch,
 ): LayerInput {
+  const open = (signal: AbortSignal): AsyncIterable<Uint8Array> =>
+    metered(source.openBlob(descriptor, { signal }), watch);
+  const checkDiffId = (actual: Digest): void => {
+    if (actual === diffId) return;
+    throw new CodedError(
+      "ERR_DIGEST_MISMATCH",
+      `layer ${descriptor.digest} has diff id ${actual}, its image's configuration says ${diffId}`,
+    );
+  };
   return {
     name: `layer ${descriptor.digest}`,
     open: (signal) => {
-      const stored = metered(source.openBlob(descriptor, { signal }), watch);
-      const tap = new DigestTap(decompressLayer(stored));
+      const tap = new DigestTap(decompressLayer(open(signal)));
       return {
-        items: readLayer(tap, { onWarning: watch.onWarning }),
-        finish: async () => {
-          const actual = await tap.finish();
-          if (actual === diffId) return;
-          throw new CodedError(
-            "ERR_DIGEST_MISMATCH",
-            `layer ${descriptor.digest} has diff id ${actual}, its image's configuration says ${diffId}`,
-          );
-        },
+        items: readLayer(tap, watch),
+        finish: async () => checkDiffId(await tap.finish()),
         [Symbol.asyncDispose]: () => tap.close(),
       };
     },
+    scan: (lanes, { store, onEntries }, signal) =>
+      lanes.withLayerThread(async (thread) => {
+        const receiver = { store, onEntries, onWarning: watch.onWarning };
+        const scanned = await thread.scan(open, receiver, signal);
+        checkDiffId(scanned.diffId);
+        return scanned;
+      }),
   };
 }
 
@@ -90,16 +107,32 @@ export function directoryLayer(
   watch: LayerWatch,
   readXattrs: DirectoryReaderOptions["readXattrs"],
 ): LayerInput {
+  const { onWarning } = watch;
+  const items = (): AsyncIterable<LayerItem> =>
+    readDirectory(path, { onWarning, ...(readXattrs !== undefined && { readXattrs }) });
   return {
     name: `directory ${path}`,
     open: () => ({
-      items: readDirectory(path, {
-        onWarning: watch.onWarning,
-        ...(readXattrs !== undefined && { readXattrs }),
-      }),
+      items: items(),
       finish: () => Promise.resolve(),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     }),
+    scan: async (lanes, { store, onEntries }, signal) => {
+      const stop = new AbortController();
+      const buffers = lanes.newBuffers();
+      const failed = (error: unknown): void => stop.abort(error);
+      const onBatch = (batch: ChunkBatch): void => {
+        store(batch).then((buffer) => buffers.give(buffer), failed);
+      };
+      const either = AbortSignal.any([signal, stop.signal]);
+      try {
+        const options = { ...lanes.cutting, buffers, signal: either };
+        return await scanItems(items(), { onBatch, onEntries, onWarning }, options);
+      } catch (error) {
+        // What stopped this layer is the news, not that it was stopped.
+        throw stop.signal.aborted ? stop.signal.reason : error;
+      }
+    },
   };
 }
 
@@ -121,23 +154,18 @@ export async function convertLayer(
 ): Promise<ConvertedLayer> {
   const { compressor, compressionLevel: level, digester, chunkSize } = options;
   await using writer = await BlobWriter.create(path, { compressor, level, digester, chunkSize });
-  const entries: LayerEntry[] = [];
-  {
-    await using pipeline = new ChunkPipeline(writer, lanes, options, signal);
-    await using layer = input.open(signal);
-    for await (const { entry, content } of layer.items) {
-      throwIfAborted(signal);
-      entries.push(
-        entry.type === "file" && content !== undefined
-          ? { ...entry, chunks: await pipeline.storeFile(content, entry.size) }
-          : entry,
-      );
-    }
-    await layer.finish();
-    await pipeline.finish();
-  }
+  await using pipeline = new ChunkPipeline(writer, lanes.workers, options);
+  const packs: PackedEntries[] = [];
+  const receiver: ScanTarget = {
+    store: (batch) => pipeline.store(batch),
+    onEntries: (packed) => packs.push(packed),
+  };
+  const cut = await input.scan(lanes, receiver, signal);
+  await pipeline.finish();
+  throwIfAborted(signal);
+  const entries = unpackEntries(packs, writer.chunks(cut.digests));
   const tree = buildLayerTree(entries);
-  const file = await writer.finish((blob) => encodeLayerBootstrap(tree, blob, options));
+  const file = await writer.finish(cut, (blob) => encodeLayerBootstrap(tree, blob, options));
   return { entries, tree, file };
 }
 

@@ -68,7 +68,7 @@ export class LayerPool implements AsyncDisposable {
     const tasks = plans.map((plan, layer) => (signal: AbortSignal) => this.#convertOnce(plan, layer, signal));
     const layers = await allOrNone(tasks, this.#options.signal);
     // What follows is this thread's work, and takes memory.
-    await this.#lanes.workers.rest();
+    await this.#lanes.rest();
     return layers;
   }
 

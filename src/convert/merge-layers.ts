@@ -9,7 +9,7 @@ import type { CheckedConvertOptions } from "./convert-options.ts";
 /** What merging needs of a layer. */
 export interface MergeableLayer {
   /** With chunks of blob 0. */
-  readonly entries: readonly LayerEntry[];
+  readonly entries: Iterable<LayerEntry>;
   readonly file: BlobFile;
 }
 
@@ -41,7 +41,7 @@ export function mergeLayers(
   return { root: tree.build(), blobs, chunkSize, compressor, digester, prefetch };
 }
 
-function* inBlob(entries: readonly LayerEntry[], blobIndex: number): Generator<LayerEntry, void, undefined> {
+function* inBlob(entries: Iterable<LayerEntry>, blobIndex: number): Generator<LayerEntry, void, undefined> {
   for (const entry of entries) {
     const isMoved = blobIndex !== 0 && entry.type === "file" && entry.chunks.length > 0;
     yield isMoved ? { ...entry, chunks: entry.chunks.map((chunk) => ({ ...chunk, blobIndex })) } : entry;
