@@ -16,16 +16,12 @@
 #include <string>
 #include <vector>
 
+#include "codecs.h"
+
 namespace {
 
 constexpr size_t kMaxPath = 4096;
 constexpr size_t kMaxXattr = 65536;
-
-// A failed Node-API call leaves an exception or a bug; either way the function answers with nothing.
-#define TRY(call)                        \
-  do {                                   \
-    if ((call) != napi_ok) return nullptr; \
-  } while (0)
 
 const char* ErrnoName(int number) {
   switch (number) {
@@ -369,5 +365,7 @@ NAPI_MODULE_INIT() {
 #undef FUNCTION
   };
   TRY(napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions));
+  TRY(DefineIsal(env, exports));
+  TRY(DefineLz4(env, exports));
   return exports;
 }

@@ -1,3 +1,5 @@
+import { addon } from "../native/addon.ts";
+import type { Inflater } from "../native/isal.ts";
 import { gunzipMembers } from "./gzip-stream.ts";
 import { PieceReader } from "./piece-reader.ts";
 import { decompressZstdFrames } from "./zstd-stream.ts";
@@ -21,16 +23,18 @@ export function detectCompression(start: Uint8Array): LayerCompression {
  * Decodes a layer of any compression, piece by piece. The source is read only as fast as the result,
  * and closed when the result is.
  *
+ * @param openInflater Makes what decodes gzip; zlib does where it makes nothing. @default ISA-L where the machine has it
  * @throws {CodedError} ERR_LAYER_INVALID when the stream is truncated or damaged, ERR_CODEC_MISSING for
  *   zstd without zstd-napi; errors of the source come through as they are.
  */
 export async function* decompressLayer(
   source: AsyncIterable<Uint8Array>,
+  openInflater: () => Inflater | undefined = openFastInflater,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const reader = new PieceReader(source);
   try {
     const compression = detectCompression(await reader.peek(MAGIC_LENGTH));
-    if (compression === "gzip") yield* gunzipMembers(reader);
+    if (compression === "gzip") yield* gunzipMembers(reader, openInflater());
     else if (compression === "zstd") yield* decompressZstdFrames(reader);
     else yield* piecesOf(reader);
     // The source checks size and digest at its end: it must be read to there, padding included.
@@ -38,6 +42,10 @@ export async function* decompressLayer(
   } finally {
     await reader.close();
   }
+}
+
+function openFastInflater(): Inflater | undefined {
+  return addon()?.isal()?.openInflater();
 }
 
 async function* piecesOf(reader: PieceReader): AsyncGenerator<Uint8Array, void, undefined> {

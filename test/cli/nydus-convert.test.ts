@@ -112,6 +112,31 @@ describe("nydus-convert", () => {
     assert.equal((await convert(["--version"])).stdout, `${version}\n`);
   });
 
+  it("says with --version --verbose what it runs on, for people and for programs", async () => {
+    const { status, stdout } = await convert(["--version", "--verbose"]);
+    const [first, ...rows] = stdout.trimEnd().split("\n");
+    assert.deepEqual([status, first], [0, VERSION]);
+    assert.deepEqual(
+      rows.map((row) => row.split(/ {2,}/)[0]),
+      [
+        "node",
+        "addon",
+        "gzip decode",
+        "zstd",
+        "lz4 encode",
+        "lz4 decode",
+        "blake3",
+        "sha256",
+        "crc-32",
+        "crc-32c",
+      ],
+    );
+    const { type, version, node, codecs } = JSON.parse((await convert(["--json", "--verbose", "-V"])).stdout);
+    assert.deepEqual([type, version, node], ["version", VERSION, process.version]);
+    assert.match(codecs.zstd.version, /^1\./);
+    assert.deepEqual(JSON.parse((await convert(["-V", "--json"])).stdout), { type, version });
+  });
+
   it("ends its help with examples and exit statuses", async () => {
     const { status, stdout } = await convert(["--help"]);
     assert.equal(status, 0);
