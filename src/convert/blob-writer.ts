@@ -163,8 +163,7 @@ export class BlobWriter implements AsyncDisposable {
       size: file.size,
       blob: inlineBlob && { ...inlineBlob, id, features },
       metaFile:
-        header &&
-        encodeBlobMetaFile({ header, chunkInformation: encodeChunkTable(this.#wholeTable(), 0) }),
+        header && encodeBlobMetaFile({ header, chunkInformation: encodeChunkTable(this.#wholeTable(), 0) }),
       duplicates,
     };
   }

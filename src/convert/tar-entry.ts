@@ -20,10 +20,7 @@ const SCHILY_ACL = "SCHILY.acl.";
  * @throws {CodedError} ERR_LAYER_INVALID for a path, target or number that no image can have,
  *   ERR_LIMIT_EXCEEDED for too many or too large extended attributes.
  */
-export function entryOfMember(
-  member: TarMember,
-  warn: (warning: LayerWarning) => void,
-): LayerEntry {
+export function entryOfMember(member: TarMember, warn: (warning: LayerWarning) => void): LayerEntry {
   const { header, names, longName, longLink, sparse, storedSize } = member;
   const pax = new Map(member.pax.map(({ key, value }) => [key, value]));
   const find = (key: string): Uint8Array | undefined => {

@@ -24,7 +24,11 @@ const noise = (size: number): Uint8Array => new Uint8Array(randomBytes(size));
 const text = (size: number): Uint8Array => new Uint8Array(size).fill(97);
 
 /** Appends chunks as one batch. */
-async function append(writer: BlobWriter, chunks: readonly Uint8Array[], options: BlobOptions): Promise<void> {
+async function append(
+  writer: BlobWriter,
+  chunks: readonly Uint8Array[],
+  options: BlobOptions,
+): Promise<void> {
   const stored = chunks.map((chunk) => compressChunk(options.compressor, chunk, options.level).bytes);
   await writer.append(
     Buffer.concat(stored),
@@ -101,7 +105,9 @@ describe("BlobWriter", () => {
 
   it("does not tell in how many batches its chunks came", async () => {
     await using directory = await temporaryDirectory();
-    const chunks = Array.from({ length: 3000 }, (_, index) => (index % 3 === 0 ? noise(9) : text(40 + index)));
+    const chunks = Array.from({ length: 3000 }, (_, index) =>
+      index % 3 === 0 ? noise(9) : text(40 + index),
+    );
     const one = await writeBlob(join(directory.path, "one"), chunks);
     await using writer = await BlobWriter.create(join(directory.path, "two"), OPTIONS);
     await append(writer, chunks.slice(0, 1500), OPTIONS);
