@@ -21,7 +21,7 @@ import {
 import { encodeTarTrailer } from "../format/blob/tar-trailer.ts";
 import { encodeToc, type TocRow } from "../format/blob/toc.ts";
 import { BLOB_FEATURES } from "../format/rafs/features.ts";
-import type { Blob, Chunk } from "../image/chunk.ts";
+import type { Blob } from "../image/chunk.ts";
 import type { CutChunks } from "./chunk-cutter.ts";
 import { DigestedFile } from "./digested-file.ts";
 
@@ -114,24 +114,9 @@ export class BlobWriter implements AsyncDisposable {
     await this.#file.append(stored.subarray(0, end - start));
   }
 
-  /**
-   * The chunks so far, as chunks of blob 0.
-   *
-   * @param digests 32 bytes for each.
-   */
-  chunks(digests: Uint8Array): Chunk[] {
-    this.#checkDigests(digests);
-    const { storedOffsets, storedSizes, decodedOffsets, decodedSizes } = this.#table;
-    return Array.from({ length: this.#count }, (_, index) => ({
-      blobIndex: 0,
-      index,
-      digest: digests.subarray(index * DIGEST_LENGTH, (index + 1) * DIGEST_LENGTH),
-      decodedOffset: decodedOffsets[index] ?? 0,
-      decodedSize: decodedSizes[index] ?? 0,
-      storedOffset: storedOffsets[index] ?? 0,
-      storedSize: storedSizes[index] ?? 0,
-      crc32c: undefined,
-    }));
+  /** Where the chunks so far lie. */
+  get table(): ChunkTable {
+    return resized(this.#table, this.#count, this.#count);
   }
 
   /**
@@ -144,13 +129,13 @@ export class BlobWriter implements AsyncDisposable {
    */
   async finish(
     { digests, duplicates }: CutChunks,
-    encodeBootstrap: (blob: Blob | undefined) => Uint8Array,
+    encodeBootstrap: (blob: Blob | undefined) => Promise<Uint8Array>,
   ): Promise<BlobFile> {
     this.#checkDigests(digests);
     const file = this.#file;
     const header = this.#count === 0 ? undefined : await this.#appendChunkSections(digests);
     const inlineBlob = header === undefined ? undefined : this.#describe(header);
-    await this.#appendBootstrap(encodeBootstrap(inlineBlob));
+    await this.#appendBootstrap(await encodeBootstrap(inlineBlob));
     const toc = encodeToc(this.#rows);
     await file.append(toc);
     await this.#appendTrailer(SECTION_NAMES.TOC, toc.length);
@@ -162,8 +147,7 @@ export class BlobWriter implements AsyncDisposable {
       digest: digestFromHex(id),
       size: file.size,
       blob: inlineBlob && { ...inlineBlob, id, features },
-      metaFile:
-        header && encodeBlobMetaFile({ header, chunkInformation: encodeChunkTable(this.#wholeTable(), 0) }),
+      metaFile: header && encodeBlobMetaFile({ header, chunkInformation: encodeChunkTable(this.table, 0) }),
       duplicates,
     };
   }
@@ -201,7 +185,7 @@ export class BlobWriter implements AsyncDisposable {
       decodedSize: this.#decodedEnd,
     });
 
-    const information = encodeChunkTable(this.#wholeTable(), 0);
+    const information = encodeChunkTable(this.table, 0);
     const stored = this.#compressSection(information);
     const header: ChunkInformationHeader = {
       features: INLINE_FEATURES,
@@ -263,10 +247,6 @@ export class BlobWriter implements AsyncDisposable {
 
   async #appendTrailer(name: string, size: number): Promise<void> {
     await this.#file.append(encodeTarTrailer({ name, size }));
-  }
-
-  #wholeTable(): ChunkTable {
-    return resized(this.#table, this.#count, this.#count);
   }
 
   #describe(header: ChunkInformationHeader): Blob {

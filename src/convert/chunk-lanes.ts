@@ -1,8 +1,8 @@
 import { BufferPool } from "../codec/buffer-pool.ts";
 import { ChunkWorkers } from "../codec/chunk-workers.ts";
-import type { CutterOptions } from "./chunk-cutter.ts";
 import type { CheckedConvertOptions } from "./convert-options.ts";
 import { LayerThread } from "./layer-thread.ts";
+import type { LayerTreeOptions } from "./layer-tree.ts";
 
 /** Least bytes of a batch of chunks: most files are small, and a message for each would cost more than its work. */
 const MIN_BATCH_SIZE = 2 ** 20;
@@ -11,16 +11,21 @@ const MIN_BATCH_SIZE = 2 ** 20;
 export class ChunkLanes implements AsyncDisposable {
   /** Compress and check chunks. */
   readonly workers: ChunkWorkers;
-  readonly cutting: CutterOptions;
+  readonly options: LayerTreeOptions;
   /** Buffers of one layer, and their size. One is filled, one is written, the others are in work. */
   readonly #bufferCount: number;
   readonly #bufferSize: number;
   readonly #idle: LayerThread[] = [];
   readonly #threads = new Set<LayerThread>();
 
-  constructor({ jobs, chunkSize, digester }: Pick<CheckedConvertOptions, "jobs" | "chunkSize" | "digester">) {
+  constructor({
+    jobs,
+    chunkSize,
+    compressor,
+    digester,
+  }: LayerTreeOptions & Pick<CheckedConvertOptions, "jobs">) {
     this.workers = new ChunkWorkers(jobs);
-    this.cutting = { chunkSize, digester };
+    this.options = { chunkSize, compressor, digester };
     this.#bufferCount = jobs + 2;
     this.#bufferSize = Math.max(MIN_BATCH_SIZE, chunkSize);
   }
@@ -55,7 +60,7 @@ export class ChunkLanes implements AsyncDisposable {
 
   #startThread(): LayerThread {
     const buffers = { bufferCount: this.#bufferCount, bufferSize: this.#bufferSize };
-    const thread = new LayerThread({ ...this.cutting, ...buffers });
+    const thread = new LayerThread({ ...this.options, ...buffers });
     this.#threads.add(thread);
     return thread;
   }

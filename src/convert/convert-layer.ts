@@ -1,13 +1,8 @@
-import { throwIfAborted } from "../base/abort.ts";
-import type { Digest } from "../base/digest.ts";
+import { type Digest, digestHex } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
 import { decompressLayer } from "../codec/layer-stream.ts";
 import type { Descriptor } from "../format/oci/descriptor.ts";
-import { writeBootstrap } from "../image/bootstrap-writer.ts";
-import type { Blob } from "../image/chunk.ts";
 import type { LayerEntry } from "../image/layer-entry.ts";
-import { buildLayerTree } from "../image/overlay.ts";
-import type { Directory } from "../image/tree.ts";
 import type { ImageSource } from "../store/image-source.ts";
 import { type BlobFile, BlobWriter } from "./blob-writer.ts";
 import type { ChunkBatch, CutChunks } from "./chunk-cutter.ts";
@@ -17,8 +12,10 @@ import type { CheckedConvertOptions } from "./convert-options.ts";
 import { DigestTap } from "./digest-tap.ts";
 import { type DirectoryReaderOptions, readDirectory } from "./directory-reader.ts";
 import { type LayerItem, readLayer } from "./layer-reader.ts";
-import type { LayerReceiver } from "./layer-thread.ts";
+import type { StoreBatch } from "./layer-thread.ts";
+import { chunksOf, type LayerInWork, LayerTree } from "./layer-tree.ts";
 import { type PackedEntries, unpackEntries } from "./packed-entries.ts";
+import { type ReadBackBlob, readBackBlob } from "./read-back-blob.ts";
 import { scanItems } from "./scan-layer.ts";
 import type { LayerWarning } from "./xattrs.ts";
 
@@ -28,8 +25,17 @@ export interface LayerInput {
   readonly name: string;
   /** Opens the layer to read it in this thread. */
   readonly open: (signal: AbortSignal) => OpenLayer;
-  /** Reads the layer for a conversion, in a thread where that pays, and checks that it is the promised one. */
-  readonly scan: (lanes: ChunkLanes, receiver: ScanTarget, signal: AbortSignal) => Promise<CutChunks>;
+  /**
+   * Reads the layer for a conversion, in a thread where that pays, and checks that it is the promised one.
+   *
+   * @param use Gets the layer, which is gone when it ends.
+   */
+  readonly scan: <Result>(
+    lanes: ChunkLanes,
+    store: StoreBatch,
+    signal: AbortSignal,
+    use: (layer: LayerInWork, cut: CutChunks) => Promise<Result>,
+  ) => Promise<Result>;
 }
 
 /** A layer that is being read. */
@@ -39,16 +45,15 @@ export interface OpenLayer extends AsyncDisposable {
   readonly finish: () => Promise<void>;
 }
 
-/** Takes what a layer has. */
-export type ScanTarget = Pick<LayerReceiver, "store" | "onEntries">;
-
 /** A layer that became a blob. */
 export interface ConvertedLayer {
   /** In the order of the layer, made anew each time they are walked; every chunk's `blobIndex` is 0. */
   readonly entries: Iterable<LayerEntry>;
-  /** The layer alone, as its own bootstrap shows it. */
-  readonly tree: Directory;
   readonly file: BlobFile;
+  /** The blob as it was read again, its bootstrap no longer needed; absent when verifying is off. */
+  readonly readBack: ReadBackBlob | undefined;
+  /** Milliseconds that reading the blob again took. */
+  readonly verifyMs: number;
 }
 
 /** Follows a layer while it is read. */
@@ -91,12 +96,11 @@ export function tarLayer(
         [Symbol.asyncDispose]: () => tap.close(),
       };
     },
-    scan: (lanes, { store, onEntries }, signal) =>
+    scan: (lanes, store, signal, use) =>
       lanes.withLayerThread(async (thread) => {
-        const receiver = { store, onEntries, onWarning: watch.onWarning };
-        const scanned = await thread.scan(open, receiver, signal);
+        const scanned = await thread.scan(open, { store, onWarning: watch.onWarning }, signal);
         checkDiffId(scanned.diffId);
-        return scanned;
+        return await use(thread.inWork(signal), scanned);
       }),
   };
 }
@@ -117,33 +121,41 @@ export function directoryLayer(
       finish: () => Promise.resolve(),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     }),
-    scan: async (lanes, { store, onEntries }, signal) => {
+    scan: async (lanes, store, signal, use) => {
       const stop = new AbortController();
       const buffers = lanes.newBuffers();
-      const failed = (error: unknown): void => stop.abort(error);
-      const onBatch = (batch: ChunkBatch): void => {
-        store(batch).then((buffer) => buffers.give(buffer), failed);
+      const packs: PackedEntries[] = [];
+      const receiver = {
+        onBatch: (batch: ChunkBatch): void => {
+          store(batch).then(
+            (buffer) => buffers.give(buffer),
+            (error: unknown) => stop.abort(error),
+          );
+        },
+        onEntries: (packed: PackedEntries) => packs.push(packed),
+        onWarning,
       };
       const either = AbortSignal.any([signal, stop.signal]);
+      let cut: CutChunks;
       try {
-        const options = { ...lanes.cutting, buffers, signal: either };
-        return await scanItems(items(), { onBatch, onEntries, onWarning }, options);
+        cut = await scanItems(items(), receiver, { ...lanes.options, buffers, signal: either });
       } catch (error) {
         // What stopped this layer is the news, not that it was stopped.
         throw stop.signal.aborted ? stop.signal.reason : error;
       }
+      return await use(new LayerTree(packs, cut.digests, lanes.options), cut);
     },
   };
 }
 
 /**
- * Converts one layer to a blob file at `path`.
+ * Converts one layer to a blob file at `path`, and reads that again when verifying is on.
  *
  * The layer streams through: memory holds its names and its chunk table, not its bytes.
  *
- * @param lanes Made for the same chunk size.
+ * @param lanes Made for the same options.
  * @throws {CodedError} ERR_DIGEST_MISMATCH, ERR_LAYER_INVALID, ERR_LIMIT_EXCEEDED, ERR_TARGET_IO,
- *   ERR_ABORTED, ERR_WORKER_FAILED, and what the source throws.
+ *   ERR_ABORTED, ERR_WORKER_FAILED, what the source throws, and as {@link readBackBlob} and {@link LayerInWork.verify}.
  */
 export async function convertLayer(
   input: LayerInput,
@@ -155,28 +167,27 @@ export async function convertLayer(
   const { compressor, compressionLevel: level, digester, chunkSize } = options;
   await using writer = await BlobWriter.create(path, { compressor, level, digester, chunkSize });
   await using pipeline = new ChunkPipeline(writer, lanes.workers, options);
-  const packs: PackedEntries[] = [];
-  const receiver: ScanTarget = {
-    store: (batch) => pipeline.store(batch),
-    onEntries: (packed) => packs.push(packed),
-  };
-  const cut = await input.scan(lanes, receiver, signal);
-  await pipeline.finish();
-  throwIfAborted(signal);
-  const entries = unpackEntries(packs, writer.chunks(cut.digests));
-  const tree = buildLayerTree(entries);
-  const file = await writer.finish(cut, (blob) => encodeLayerBootstrap(tree, blob, options));
-  return { entries, tree, file };
-}
+  return await input.scan(
+    lanes,
+    (batch) => pipeline.store(batch),
+    signal,
+    async (layer, cut) => {
+      await pipeline.finish();
+      const { table } = writer;
+      const file = await writer.finish(cut, (blob) => layer.encodeBootstrap(table, blob));
+      const start = performance.now();
+      const readBack = options.verify ? await verify(input.name, file, layer) : undefined;
+      const verifyMs = performance.now() - start;
+      const packs = await layer.takeEntries();
+      return { entries: unpackEntries(packs, chunksOf(table, cut.digests)), file, readBack, verifyMs };
+    },
+  );
 
-function encodeLayerBootstrap(
-  root: Directory,
-  blob: Blob | undefined,
-  { chunkSize, compressor, digester }: CheckedConvertOptions,
-): Uint8Array {
-  const blobs = blob === undefined ? [] : [blob];
-  const image = { root, blobs, chunkSize, compressor, digester, prefetch: [] };
-  return writeBootstrap(image, blob === undefined ? {} : { inlineBlobIndex: 0 }).bytes;
+  async function verify(name: string, file: BlobFile, layer: LayerInWork): Promise<ReadBackBlob> {
+    const readBack = await readBackBlob(path, options, lanes.workers, signal);
+    await layer.verify(`the blob of ${name}`, readBack, digestHex(file.digest));
+    return { ...readBack, bootstrap: new Uint8Array(0) };
+  }
 }
 
 async function* metered(

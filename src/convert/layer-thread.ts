@@ -3,9 +3,18 @@ import { abortedError } from "../base/abort.ts";
 import { CodedError } from "../base/errors.ts";
 import { BufferPool } from "../codec/buffer-pool.ts";
 import { taskError } from "../codec/task-failure.ts";
+import type { Blob } from "../image/chunk.ts";
 import type { ChunkBatch } from "./chunk-cutter.ts";
-import type { FromLayerThread, LayerThreadOptions, ToLayerThread } from "./layer-messages.ts";
+import type {
+  LayerAnswer,
+  LayerNews,
+  LayerRequest,
+  LayerSupply,
+  LayerThreadOptions,
+} from "./layer-messages.ts";
+import type { ChunkColumns, LayerInWork } from "./layer-tree.ts";
 import type { PackedEntries } from "./packed-entries.ts";
+import type { ReadBackBlob } from "./read-back-blob.ts";
 import type { ScannedLayer } from "./scan-layer.ts";
 import type { LayerWarning } from "./xattrs.ts";
 
@@ -13,28 +22,37 @@ import type { LayerWarning } from "./xattrs.ts";
 const STORED_SIZE = 2 ** 18;
 const STORED_COUNT = 4;
 
-/** Takes what a layer thread finds. */
+/** Stores the chunks of a batch; resolves to its buffer when they are. */
+export type StoreBatch = (batch: ChunkBatch) => Promise<Uint8Array<ArrayBuffer>>;
+
+/** Takes what a layer thread finds while it scans. */
 export interface LayerReceiver {
-  /** Stores the chunks of a batch; resolves to the buffer of the batch, or another of that size, when they are. */
-  readonly store: (batch: ChunkBatch) => Promise<Uint8Array<ArrayBuffer>>;
-  readonly onEntries: (entries: PackedEntries) => void;
+  readonly store: StoreBatch;
   readonly onWarning: (warning: LayerWarning) => void;
 }
 
 /**
- * A thread that does everything of a layer that must go in order: inflate, diff id, tar, chunks and their digests. It
- * is sent stored bytes and sends batches, both with buffers that go to and fro, so their number bounds the memory.
+ * A thread that does everything of a layer that must go in order: inflate, diff id, tar, chunks and their digests, then
+ * the layer's own tree. It is sent stored bytes and sends batches, both in buffers that go to and fro, so their number
+ * bounds the memory.
+ *
+ * After an error, or when the signal of a call fired, the thread is of no further use.
  */
 export class LayerThread implements AsyncDisposable {
   readonly #worker: Worker;
   readonly #stored = new BufferPool(STORED_COUNT, STORED_SIZE);
-  #onMessage: (message: FromLayerThread) => void = () => {};
+  #onAnswer: (answer: LayerAnswer) => void = () => {};
+  #onNews: (news: LayerNews) => void = () => {};
   #onDeath: (error: CodedError) => void = () => {};
   #death: CodedError | undefined;
 
   constructor(options: LayerThreadOptions) {
     this.#worker = new Worker(new URL("./layer-worker.js", import.meta.url), { workerData: options });
-    this.#worker.on("message", (message: FromLayerThread) => this.#onMessage(message));
+    this.#worker.on("message", (message: LayerAnswer | LayerNews) => {
+      if (message.kind === "used" || message.kind === "batch" || message.kind === "warning") {
+        this.#onNews(message);
+      } else this.#onAnswer(message);
+    });
     this.#worker.on("error", (cause) => {
       this.#die(new CodedError("ERR_WORKER_FAILED", "a layer thread failed", { cause }));
     });
@@ -44,7 +62,7 @@ export class LayerThread implements AsyncDisposable {
   }
 
   /**
-   * Scans one layer; one at a time. After an error the thread is of no further use.
+   * Scans one layer.
    *
    * @param open Opens the stored bytes, which fail when they are not the promised ones.
    * @throws {CodedError} as scanTar, ERR_WORKER_FAILED when the thread died, and what the source or storing throws.
@@ -56,27 +74,40 @@ export class LayerThread implements AsyncDisposable {
   ): Promise<ScannedLayer> {
     const stop = new AbortController();
     const either = AbortSignal.any([signal, stop.signal]);
-    let feeding: Promise<void> | undefined;
+    const trouble = new Promise<never>((_, reject) => {
+      this.#onNews = (news) => this.#take(news, receiver, reject);
+    });
+    const answer = this.#ask({ kind: "layer" }, signal);
+    const feeding = this.#feed(open(either), either);
     try {
-      return await new Promise<ScannedLayer>((resolve, reject) => {
-        this.#onDeath = reject;
-        if (this.#death !== undefined) reject(this.#death);
-        this.#onMessage = (message) => {
-          if (message.kind === "scanned") resolve(message.layer);
-          else if (message.kind === "failed") reject(taskError(message.failure));
-          else this.#take(message, receiver, reject);
-        };
-        signal.addEventListener("abort", () => reject(abortedError(signal)), { signal: stop.signal });
-        this.#post({ kind: "layer" });
-        feeding = this.#feed(open(either), either);
-        feeding.catch(reject);
-      });
+      const fed = feeding.then(() => answer);
+      const scanned = await Promise.race([answer, trouble, fed]);
+      if (scanned.kind !== "scanned") throw new TypeError(`${scanned.kind} in the place of a layer`);
+      return scanned.layer;
     } finally {
       stop.abort();
-      this.#onDeath = () => {};
       // What stopped the layer is thrown; that its source was stopped is no news.
-      await feeding?.catch(() => undefined);
+      await feeding.catch(() => undefined);
     }
+  }
+
+  /** What is left to do of the layer that was scanned last. */
+  inWork(signal: AbortSignal): LayerInWork {
+    return {
+      encodeBootstrap: async (columns: ChunkColumns, blob: Blob | undefined) => {
+        const answer = await this.#ask({ kind: "encode", columns, blob }, signal);
+        if (answer.kind !== "encoded") throw new TypeError(`${answer.kind} in the place of a bootstrap`);
+        return answer.bootstrap;
+      },
+      verify: async (what: string, readBack: ReadBackBlob, blobId: string) => {
+        await this.#ask({ kind: "verify", what, readBack, blobId }, signal);
+      },
+      takeEntries: async (): Promise<PackedEntries[]> => {
+        const answer = await this.#ask({ kind: "take" }, signal);
+        if (answer.kind !== "entries") throw new TypeError(`${answer.kind} in the place of entries`);
+        return answer.packs;
+      },
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -88,27 +119,41 @@ export class LayerThread implements AsyncDisposable {
     this.#onDeath(this.#death);
   }
 
-  #post(message: ToLayerThread): void {
+  /** One question at a time. */
+  async #ask(request: LayerRequest, signal: AbortSignal): Promise<LayerAnswer> {
+    if (this.#death !== undefined) throw this.#death;
+    const stopped = new AbortController();
+    try {
+      return await new Promise<LayerAnswer>((resolve, reject) => {
+        this.#onDeath = reject;
+        this.#onAnswer = (answer) => {
+          if (answer.kind === "failed") reject(taskError(answer.failure));
+          else resolve(answer);
+        };
+        if (signal.aborted) reject(abortedError(signal));
+        signal.addEventListener("abort", () => reject(abortedError(signal)), { signal: stopped.signal });
+        this.#worker.postMessage(request);
+      });
+    } finally {
+      stopped.abort();
+      this.#onDeath = () => {};
+    }
+  }
+
+  #supply(message: LayerSupply): void {
     this.#worker.postMessage(message, "buffer" in message ? [message.buffer.buffer] : []);
   }
 
-  #take(
-    message: Exclude<FromLayerThread, { kind: "scanned" | "failed" }>,
-    receiver: LayerReceiver,
-    reject: (error: unknown) => void,
-  ): void {
-    switch (message.kind) {
+  #take(news: LayerNews, receiver: LayerReceiver, reject: (error: unknown) => void): void {
+    switch (news.kind) {
       case "used":
-        this.#stored.give(message.buffer);
+        this.#stored.give(news.buffer);
         break;
       case "batch":
-        receiver.store(message.batch).then((buffer) => this.#post({ kind: "free", buffer }), reject);
-        break;
-      case "entries":
-        receiver.onEntries(message.entries);
+        receiver.store(news.batch).then((buffer) => this.#supply({ kind: "free", buffer }), reject);
         break;
       case "warning":
-        receiver.onWarning(message.warning);
+        receiver.onWarning(news.warning);
         break;
     }
   }
@@ -125,12 +170,12 @@ export class LayerThread implements AsyncDisposable {
         offset += part.length;
         size += part.length;
         if (size < buffer.length) continue;
-        this.#post({ kind: "stored", buffer, size });
+        this.#supply({ kind: "stored", buffer, size });
         buffer = undefined;
         size = 0;
       }
     }
-    if (buffer !== undefined) this.#post({ kind: "stored", buffer, size });
-    this.#post({ kind: "end" });
+    if (buffer !== undefined) this.#supply({ kind: "stored", buffer, size });
+    this.#supply({ kind: "end" });
   }
 }

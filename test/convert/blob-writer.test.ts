@@ -49,7 +49,7 @@ async function writeBlob(
 ): Promise<BlobFile> {
   await using writer = await BlobWriter.create(path, options);
   for (const chunk of chunks) await append(writer, [chunk], options);
-  return await writer.finish(cutOf(chunks, options), () => BOOTSTRAP);
+  return await writer.finish(cutOf(chunks, options), async () => BOOTSTRAP);
 }
 
 async function sectionNames(path: string): Promise<string[]> {
@@ -112,7 +112,7 @@ describe("BlobWriter", () => {
     await using writer = await BlobWriter.create(join(directory.path, "two"), OPTIONS);
     await append(writer, chunks.slice(0, 1500), OPTIONS);
     await append(writer, chunks.slice(1500), OPTIONS);
-    const two = await writer.finish(cutOf(chunks, OPTIONS), () => BOOTSTRAP);
+    const two = await writer.finish(cutOf(chunks, OPTIONS), async () => BOOTSTRAP);
     assert.equal(two.digest, one.digest);
     assert.equal(two.blob?.chunkCount, 3000);
   });

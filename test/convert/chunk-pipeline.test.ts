@@ -34,7 +34,7 @@ async function store(encode: Encode, compressor: "zstd" | "none", count: number)
   for (const buffer of await Promise.all(stored)) assert.equal(buffer.length, 8192);
   await pipeline.finish();
   const digests = new Uint8Array(32 * count);
-  await writer.finish({ digests, duplicates: { count: 0, size: 0 } }, () => new Uint8Array(4096));
+  await writer.finish({ digests, duplicates: { count: 0, size: 0 } }, async () => new Uint8Array(4096));
   return await readFile(path);
 }
 

@@ -11,7 +11,7 @@ import { ChunkLanes } from "#src/convert/chunk-lanes.js";
 import { convertLayer, tarLayer } from "#src/convert/convert-layer.js";
 import { checkConvertOptions } from "#src/convert/convert-options.js";
 import { type LayerReceiver, LayerThread } from "#src/convert/layer-thread.js";
-import { type PackedEntries, unpackEntries } from "#src/convert/packed-entries.js";
+import { unpackEntries } from "#src/convert/packed-entries.js";
 import type { ImageSource } from "#src/store/image-source.js";
 import { inPieces } from "../support/layers.ts";
 import { sha256Of } from "../support/made-image.ts";
@@ -19,7 +19,13 @@ import { tarMember } from "../support/tar-builder.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const { signal } = new AbortController();
-const THREAD = { chunkSize: 4096, digester: "blake3", bufferCount: 3, bufferSize: 65_536 } as const;
+const THREAD = {
+  chunkSize: 4096,
+  compressor: "zstd",
+  digester: "blake3",
+  bufferCount: 3,
+  bufferSize: 65_536,
+} as const;
 const WATCH = { onRead: () => {}, onWait: () => {}, onWarning: () => {} };
 
 /** Bytes that do not repeat within a layer and compress a little. */
@@ -42,7 +48,6 @@ function tarOf(sizes: readonly number[]): Buffer {
 /** Stores at once, and keeps what came. */
 function keepingReceiver() {
   const chunks: Buffer[] = [];
-  const packs: PackedEntries[] = [];
   const receiver: LayerReceiver = {
     store: async ({ buffer, sizes }: ChunkBatch) => {
       let offset = 0;
@@ -52,10 +57,9 @@ function keepingReceiver() {
       }
       return buffer;
     },
-    onEntries: (packed) => packs.push(packed),
     onWarning: () => {},
   };
-  return { chunks, packs, receiver };
+  return { chunks, receiver };
 }
 
 describe("LayerThread", () => {
@@ -63,7 +67,7 @@ describe("LayerThread", () => {
     await using thread = new LayerThread(THREAD);
     for (const sizes of [[10, 200_000, 0, 4096], [1_000_000], [], [7, 7]]) {
       const tar = tarOf(sizes);
-      const { chunks, packs, receiver } = keepingReceiver();
+      const { chunks, receiver } = keepingReceiver();
       const stored = gzipSync(tar, { level: 1 });
       const layer = await thread.scan(() => inPieces(stored, 10_007), receiver, signal);
       assert.equal(layer.diffId, sha256Of(tar));
@@ -77,6 +81,7 @@ describe("LayerThread", () => {
       const digests = expected.map((chunk) => digestChunk("blake3", chunk));
       assert.deepEqual(Buffer.from(layer.digests), Buffer.concat(digests));
       const rows = digests.map((digest, index) => ({ index, digest })) as never;
+      const packs = await thread.inWork(signal).takeEntries();
       const entries = [...unpackEntries(packs, rows)];
       assert.deepEqual(
         entries.map((entry) => [entry.path, entry.type === "file" ? entry.size : undefined]),
@@ -106,10 +111,11 @@ describe("LayerThread", () => {
         await released;
         return batch.buffer;
       },
-      onEntries: () => {},
       onWarning: () => {},
     };
     const scanning = thread.scan(source, receiver, signal);
+    // A thread takes its time to start; then nothing more may come.
+    while (batches.length < THREAD.bufferCount) await wait(5);
     for (let last = -1; last !== read; await wait(150)) last = read;
     assert.equal(batches.length, THREAD.bufferCount);
     // Four messages of stored bytes, a piece that waits for the next one, and what is in the batches.
