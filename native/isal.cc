@@ -1,4 +1,4 @@
-// Inflate and checksums by Intel's ISA-L, where the machine has it: rules in README.md, types in src/native/isal.ts.
+// Inflate and CRC-32C by Intel's ISA-L, where the machine has it: rules in README.md, types in src/native/isal.ts.
 #include <dlfcn.h>
 
 #include <memory>
@@ -21,7 +21,6 @@ struct Isal {
   decltype(&isal_inflate_init) inflate_init = nullptr;
   decltype(&isal_inflate_reset) inflate_reset = nullptr;
   decltype(&isal_inflate) inflate = nullptr;
-  decltype(&crc32_gzip_refl) crc32 = nullptr;
   decltype(&crc32_iscsi) crc32c = nullptr;
   // Name of the library's file, with its version.
   std::string file;
@@ -39,8 +38,7 @@ Isal Load() {
     return *function != nullptr;
   };
   if (!find(&isal.inflate_init, "isal_inflate_init") || !find(&isal.inflate_reset, "isal_inflate_reset") ||
-      !find(&isal.inflate, "isal_inflate") || !find(&isal.crc32, "crc32_gzip_refl") ||
-      !find(&isal.crc32c, "crc32_iscsi")) {
+      !find(&isal.inflate, "isal_inflate") || !find(&isal.crc32c, "crc32_iscsi")) {
     return Isal();
   }
   isal.file = FileOf(reinterpret_cast<void*>(isal.inflate));
@@ -124,19 +122,6 @@ napi_value InflaterStep(napi_env env, napi_callback_info info) {
   return result;
 }
 
-// crc32(bytes, previous): number, undefined without the library
-napi_value Crc32(napi_env env, napi_callback_info info) {
-  size_t count = 2, length = 0;
-  napi_value arguments[2], result;
-  uint8_t* bytes = nullptr;
-  uint32_t previous = 0;
-  TRY(napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr));
-  if (!Library().IsLoaded() || !GetBytes(env, arguments[0], &bytes, &length)) return nullptr;
-  TRY(napi_get_value_uint32(env, arguments[1], &previous));
-  TRY(napi_create_uint32(env, Library().crc32(previous, bytes, length), &result));
-  return result;
-}
-
 // crc32c(bytes): number, undefined without the library
 napi_value Crc32c(napi_env env, napi_callback_info info) {
   size_t count = 1, length = 0;
@@ -165,7 +150,6 @@ napi_status DefineIsal(napi_env env, napi_value exports) {
 #define FUNCTION(name, callback) {name, nullptr, callback, nullptr, nullptr, nullptr, napi_enumerable, nullptr}
       FUNCTION("inflaterOpen", InflaterOpen),
       FUNCTION("inflaterStep", InflaterStep),
-      FUNCTION("crc32", Crc32),
       FUNCTION("crc32c", Crc32c),
       FUNCTION("isalFile", IsalFile),
 #undef FUNCTION

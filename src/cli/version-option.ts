@@ -24,24 +24,18 @@ export function printVersion(output: Output, isVerbose: boolean): void {
 }
 
 function linesOf({ node, platform, addon, codecs }: Versions): string[] {
-  const { inflate, zstd, lz4Encode, lz4Decode, blake3, sha256, crc32, crc32c } = codecs;
-  const rows: (readonly [string, string])[] = [
-    ["node", `${node} ${platform}`],
-    ["addon", addon],
-  ];
-  const codecRows = {
-    "gzip decode": inflate,
-    zstd,
-    "lz4 encode": lz4Encode,
-    "lz4 decode": lz4Decode,
-    blake3,
-    sha256,
+  const describe = (codec: Versions["codecs"]["zstd"]): string =>
+    codec === undefined ? "none: zstd-napi is not installed" : `${codec.library} ${codec.version}`;
+  const rows = {
+    node: `${node} ${platform}`,
+    addon,
+    "gzip decode": describe(codecs.inflate),
+    zstd: describe(codecs.zstd),
+    "lz4 encode": describe(codecs.lz4Encode),
+    "lz4 decode": describe(codecs.lz4Decode),
+    blake3: describe(codecs.blake3),
+    sha256: describe(codecs.sha256),
+    "crc-32c": describe(codecs.crc32c),
   };
-  for (const [name, codec] of Object.entries({ ...codecRows, "crc-32": crc32, "crc-32c": crc32c })) {
-    rows.push([
-      name,
-      codec === undefined ? "none: zstd-napi is not installed" : `${codec.library} ${codec.version}`,
-    ]);
-  }
-  return rows.map(([name, text]) => `${name.padEnd(13)}${text}`);
+  return Object.entries(rows).map(([name, text]) => `${name.padEnd(13)}${text}`);
 }

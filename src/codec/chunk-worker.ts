@@ -13,6 +13,7 @@ import type {
   TaskMessage,
 } from "./chunk-tasks.ts";
 import { compressScratch } from "./compress.ts";
+import { decodeChunks } from "./decode-chunks.ts";
 import { decompressChunk } from "./decompress.ts";
 import { DIGEST_LENGTH, digestChunk } from "./digest.ts";
 import { failureOf } from "./task-failure.ts";
@@ -84,7 +85,8 @@ function readSpan(fd: number, offset: number, length: number): Uint8Array {
 }
 
 function run(task: ChunkTask): ChunkResult {
-  return task.kind === "encode" ? encode(task) : read(task);
+  if (task.kind === "encode") return encode(task);
+  return task.kind === "read" ? read(task) : decodeChunks(task);
 }
 
 parentPort?.on("message", ({ id, task }: TaskMessage) => {

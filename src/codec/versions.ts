@@ -20,7 +20,6 @@ export interface CodecVersions {
   readonly lz4Decode: CodecVersion;
   readonly blake3: CodecVersion;
   readonly sha256: CodecVersion;
-  readonly crc32: CodecVersion;
   readonly crc32c: CodecVersion;
 }
 
@@ -29,10 +28,9 @@ export function codecVersions(): CodecVersions {
   const isalFile = addon()?.isal()?.file;
   const lz4File = addon()?.lz4()?.file;
   const isal = isalFile === undefined ? undefined : { library: "ISA-L", version: isalFile };
-  const zlib = { library: "zlib", version: process.versions.zlib ?? "unknown" };
   const lz4 = { library: "lz4-napi", version: packageVersion("lz4-napi") };
   return {
-    inflate: isal ?? zlib,
+    inflate: isal ?? { library: "zlib", version: process.versions.zlib ?? "unknown" },
     zstd: hasZstd()
       ? {
           library: `zstd-napi ${packageVersion("zstd-napi/binding.js")}, zstd`,
@@ -43,7 +41,6 @@ export function codecVersions(): CodecVersions {
     lz4Decode: lz4File === undefined ? lz4 : { library: "liblz4", version: lz4File },
     blake3: { library: "@napi-rs/blake-hash", version: packageVersion("@napi-rs/blake-hash") },
     sha256: { library: "OpenSSL", version: process.versions.openssl ?? "unknown" },
-    crc32: isal ?? zlib,
     crc32c: isal ?? { library: "JavaScript", version: process.version },
   };
 }

@@ -4,8 +4,6 @@ export interface Isal {
   readonly file: string;
   /** An inflater of its own; any thread may have any number. It is freed with the last reference to it. */
   openInflater(): Inflater;
-  /** CRC-32, as gzip has it, of fewer than 2 GiB that follow those with the sum `previous`. */
-  crc32(bytes: Uint8Array, previous: number): number;
   /** CRC-32C of fewer than 2 GiB, an unsigned 32-bit number. */
   crc32c(bytes: Uint8Array): number;
 }
@@ -43,18 +41,16 @@ export interface IsalExports {
     target: Uint8Array,
     source: Uint8Array,
   ): [produced: number, consumed: number, isMemberDone: boolean];
-  crc32?(bytes: Uint8Array, previous: number): number;
   crc32c?(bytes: Uint8Array): number;
 }
 
 /** The library, where the addon knows it and the machine has it. */
 export function loadIsal(native: IsalExports): Isal | undefined {
-  const { isalFile, inflaterOpen, inflaterStep, crc32, crc32c } = native;
+  const { isalFile, inflaterOpen, inflaterStep, crc32c } = native;
   const file = isalFile?.();
-  if (file === undefined || !inflaterOpen || !inflaterStep || !crc32 || !crc32c) return undefined;
+  if (file === undefined || !inflaterOpen || !inflaterStep || !crc32c) return undefined;
   return {
     file,
-    crc32,
     crc32c,
     openInflater() {
       const inflater = inflaterOpen();

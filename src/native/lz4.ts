@@ -5,6 +5,9 @@ export interface Lz4 {
   /**
    * Decodes one raw LZ4 block of less than 2 GiB into `target` and never writes past it.
    *
+   * A damaged block may decode to bytes that lay in `target` before (a match at distance 0, which no encoder writes):
+   * where they could be another's, they must not leave before a digest was compared.
+   *
    * @returns Bytes written.
    * @throws {Error} when the block is damaged or holds more than fits in `target`.
    */

@@ -6,6 +6,7 @@ import { CodedError } from "#src/base/errors.js";
 import { compressChunk } from "#src/codec/compress.js";
 import { decompressLayer } from "#src/codec/layer-stream.js";
 import { addon } from "#src/native/addon.js";
+import type { Inflater } from "#src/native/isal.js";
 import { inPieces, readAll } from "../support/layers.ts";
 
 const PIECE_SIZES = [1, 61, 1000, 65536, Number.POSITIVE_INFINITY];
@@ -19,9 +20,9 @@ function zstd(bytes: Uint8Array): Uint8Array {
   return frame;
 }
 
-function skippable(length: number): Buffer {
+function skippable(length: number, magic = 0x53): Buffer {
   const frame = Buffer.alloc(8 + length, 0xaa);
-  frame.writeUInt32LE(0x184d2a53, 0);
+  frame.writeUInt32LE(0x184d2a00 + magic, 0);
   frame.writeUInt32LE(length, 4);
   return frame;
 }
@@ -35,6 +36,22 @@ function memberWithFields(bytes: Uint8Array): Buffer {
   return Buffer.concat([header, fields, plain.subarray(10)]);
 }
 
+/** As bgzip writes: a member for each 65,280 bytes, whose extra field has its length, and an empty one at the end. */
+function bgzip(bytes: Uint8Array): Buffer {
+  const members: Buffer[] = [];
+  for (let offset = 0; offset <= bytes.length; offset += 65_280) {
+    const plain = gzipSync(bytes.subarray(offset, offset + 65_280));
+    const extra = Buffer.from("\x06\0BC\x02\0\0\0", "latin1");
+    extra.writeUInt16LE(plain.length + extra.length - 1, 6);
+    const header = Buffer.from(plain.subarray(0, 10));
+    header[3] = 4;
+    members.push(header, extra, plain.subarray(10));
+  }
+  return Buffer.concat([...members, bgzipEnd]);
+}
+
+const bgzipEnd = Buffer.from("1f8b08040000000000ff0600424302001b0003000000000000000000", "hex");
+
 const whole = Buffer.concat([first, second]);
 const GOOD: readonly (readonly [string, Uint8Array, Uint8Array])[] = [
   ["a plain stream", whole, whole],
@@ -47,12 +64,25 @@ const GOOD: readonly (readonly [string, Uint8Array, Uint8Array])[] = [
     Buffer.concat([gzipSync(first), gzipSync(""), gzipSync(second)]),
     whole,
   ],
+  ["bgzip", bgzip(whole), whole],
+  [
+    "hundreds of small gzip members",
+    Buffer.concat(new Array<Buffer>(500).fill(gzipSync("ab"))),
+    Buffer.from("ab".repeat(500)),
+  ],
+  ["gzip that stores its bytes", gzipSync(whole, { level: 0 }), whole],
   ["gzip with zero padding", Buffer.concat([gzipSync(first), Buffer.alloc(5000)]), first],
   ["gzip with garbage behind", Buffer.concat([gzipSync(first), Buffer.from("not a member")]), first],
   ["one zstd frame", zstd(whole), whole],
   [
     "zstd frames and skippable ones",
     Buffer.concat([skippable(9), zstd(first), skippable(0), zstd(second)]),
+    whole,
+  ],
+  // Its table of contents and footer are skippable frames.
+  [
+    "zstd:chunked",
+    Buffer.concat([zstd(first), zstd(second), skippable(1000, 0x50), skippable(64, 0x5f)]),
     whole,
   ],
 ];
@@ -69,8 +99,8 @@ for (const [library, openInflater] of INFLATERS) {
   describe(`decompressLayer() with ${library}`, { skip }, () => testDecompressLayer(openInflater));
 }
 
-function testDecompressLayer(openInflater: Parameters<typeof decompressLayer>[1]): void {
-  const decompress = (source: AsyncIterable<Uint8Array>) => decompressLayer(source, openInflater);
+function testDecompressLayer(openInflater: () => Inflater | undefined): void {
+  const decompress = (source: AsyncIterable<Uint8Array>) => decompressLayer(source, { openInflater });
   for (const [what, stored, decoded] of GOOD) {
     it(`decodes ${what}, in pieces of any size`, async () => {
       for (const size of PIECE_SIZES) {

@@ -29,27 +29,32 @@ describe("Lz4", { skip }, () => {
     );
   });
 
-  it("decodes damaged blocks to what lz4-napi makes of them, or refuses them", () => {
-    let refused = 0;
+  it("never writes past its target, and agrees with lz4-napi where both decode a damaged block", () => {
+    const decoded = { both: 0, none: 0 };
+    const attempt = <Result>(run: () => Result): Result | undefined => {
+      try {
+        return run();
+      } catch {
+        return undefined;
+      }
+    };
     fc.assert(
       fc.property(compressibleBytes, damage, (bytes, harm) => {
         const block = spoil(compressLz4(bytes), harm);
-        const target = new Uint8Array(bytes.length);
-        let length: number;
-        try {
-          length = library.decompressInto(target, block);
-        } catch {
-          refused++;
-          return;
-        }
-        assert.deepEqual(
-          Buffer.from(target.subarray(0, length)),
-          Buffer.from(decompressLz4(block, bytes.length)),
-        );
+        const memory = new Uint8Array(bytes.length + 64).fill(0xa5, bytes.length);
+        const target = memory.subarray(0, bytes.length);
+        const length = attempt(() => library.decompressInto(target, block));
+        assert.ok(memory.subarray(bytes.length).every((byte) => byte === 0xa5));
+        const expected = attempt(() => decompressLz4(block, bytes.length));
+        if (length === undefined) decoded.none++;
+        // liblz4 takes a distance of 0, which lz4-napi refuses.
+        if (length === undefined || expected === undefined) return;
+        decoded.both++;
+        assert.deepEqual(Buffer.from(target.subarray(0, length)), Buffer.from(expected));
       }),
       { numRuns: 500 },
     );
-    assert.ok(refused > 0);
+    assert.ok(decoded.both > 20 && decoded.none > 20, JSON.stringify(decoded));
   });
 
   it("refuses arguments of the wrong kind", () => {

@@ -70,6 +70,22 @@ export const CHUNK_MUTATIONS: readonly Mutation[] = [
   },
   { what: "an empty record", code: "chunk-record-range-invalid", change: (b) => b.u32(b.chunkTable + 44, 0) },
   {
+    what: "a CRC-32C of zero",
+    code: "chunk-record-flags-invalid",
+    change: (b) => {
+      b.u32(b.chunkTable + 36, 0x11);
+      b.u32(b.chunkTable + 76, 0);
+    },
+  },
+  {
+    what: "a raw chunk that is stored in fewer bytes than it has",
+    code: "chunk-record-flags-invalid",
+    change: (b) => {
+      b.u32(b.chunkTable + 36, 0);
+      b.u32(b.chunkTable + 40, 1);
+    },
+  },
+  {
     what: "two records of one chunk",
     code: "chunk-record-duplicate",
     change: (b) => b.bytes.copyWithin(b.chunkTable + 80 + 32, b.chunkTable + 32, b.chunkTable + 80),

@@ -54,6 +54,13 @@ export class DockerRegistry implements AsyncDisposable {
     }
   }
 
+  /** The file that holds a blob or manifest. */
+  fileOf(digest: string): string {
+    const hex = digest.slice("sha256:".length);
+    const folder = join(this.#directory, "files", "docker", "registry", "v2", "blobs", "sha256");
+    return join(folder, hex.slice(0, 2), hex, "data");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#process.exitCode === null && this.#process.signalCode === null) {
       const ended = once(this.#process, "exit");
