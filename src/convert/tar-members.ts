@@ -13,6 +13,7 @@ import {
   MAX_EXTENSION_SIZE,
   MAX_EXTENSIONS_PER_ENTRY,
   MAX_FILE_SIZE,
+  MAX_HOLES_SIZE,
   MAX_LAYER_ENTRIES,
 } from "./tar-limits.ts";
 import { type PaxRecord, parsePaxInteger, parsePaxRecords } from "./tar-pax.ts";
@@ -57,6 +58,7 @@ const EMPTY_TYPES = "123456";
  */
 export async function* readMembers(reader: ByteReader): AsyncGenerator<TarMember, void, undefined> {
   let globalPax: readonly PaxRecord[] = [];
+  let holesSize = 0;
   for (let count = 0; ; count++) {
     if (count > MAX_LAYER_ENTRIES) {
       throw new CodedError("ERR_LIMIT_EXCEEDED", `layer has more than ${MAX_LAYER_ENTRIES} entries`);
@@ -65,6 +67,13 @@ export async function* readMembers(reader: ByteReader): AsyncGenerator<TarMember
     if (found === undefined) break;
     globalPax = found.globalPax;
     const member = await readMember(reader, found);
+    holesSize += member.sparse === undefined ? 0 : member.sparse.size - member.storedSize;
+    if (holesSize > MAX_HOLES_SIZE) {
+      throw new CodedError(
+        "ERR_LIMIT_EXCEEDED",
+        `sparse files of the layer have over ${MAX_HOLES_SIZE} zeros`,
+      );
+    }
     const end = reader.offset + member.storedSize;
     yield member;
     await reader.skipExactly(end - reader.offset, contentOf(member));

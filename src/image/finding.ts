@@ -82,6 +82,7 @@ export const FINDINGS = {
   // Chunks.
   "chunk-format-invalid": "error",
   "chunk-extent-broken": "error",
+  "chunk-hole": "error",
   "chunk-array-outside-image": "error",
   "chunk-blob-invalid": "error",
   "chunk-index-invalid": "error",

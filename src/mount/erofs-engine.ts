@@ -147,7 +147,9 @@ export function hasChunksInPlace(view: BootstrapView, blobs: readonly CachedBlob
       }
     } else if (type === FILE_MODES.file) {
       for (let number = view.chunkCount(inode) - 1; number >= 0; number--) {
-        const { blobIndex, chunkIndex, startBlock } = view.chunkIndex(inode, number);
+        const index = view.chunkIndex(inode, number);
+        if (index === undefined) continue;
+        const { blobIndex, chunkIndex, startBlock } = index;
         const place = blobs[blobIndex]?.cache.blob.table.decodedOffsets[chunkIndex];
         if (place !== startBlock * view.blockSize) return false;
       }

@@ -22,11 +22,14 @@ export interface FileAttributes {
   readonly rdev: number;
 }
 
+/** In the place of a chunk: bytes that no chunk has, which are zeros. */
+export const PADDING = -1;
+
 /** A part of one chunk that a read needs. */
 export interface ChunkPiece {
   /** Row of the blob table. */
   readonly blobIndex: number;
-  /** Position in the chunk table of the blob. */
+  /** Position in the chunk table of the blob, or {@link PADDING}. */
   readonly chunkIndex: number;
   /** First byte, from the start of the decoded chunk. */
   readonly offset: number;
@@ -136,7 +139,7 @@ export class Filesystem {
       const number = Math.floor(at / chunkSize);
       const start = at - number * chunkSize;
       const pieceLength = Math.min(chunkSize - start, length - done);
-      const { blobIndex, chunkIndex } = this.#view.chunkIndex(inode, number);
+      const { blobIndex, chunkIndex } = this.#view.chunkIndex(inode, number) ?? HOLE;
       pieces.push({ blobIndex, chunkIndex, offset: start, length: pieceLength });
       done += pieceLength;
     }
@@ -152,5 +155,8 @@ export class Filesystem {
     return inode;
   }
 }
+
+/** Blob 0 is there whenever a file has chunks. */
+const HOLE = { blobIndex: 0, chunkIndex: PADDING } as const;
 
 const NO_XATTRS: ReadonlyMap<ByteString, Uint8Array> = new Map();

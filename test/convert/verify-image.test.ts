@@ -31,7 +31,7 @@ let blobs: Map<string, ReadBackBlob>;
 before(async () => {
   await using directory = await temporaryDirectory();
   const layer = await convertFirstLayer(join(directory.path, "blob"));
-  image = mergeLayers([layer], OPTIONS);
+  ({ image } = mergeLayers([layer], OPTIONS));
   const readBack = await readBackBlob(layer.file.path, OPTIONS, lanes.workers, signal);
   blobs = new Map([[layer.file.digest.slice(7), readBack]]);
 });

@@ -23,6 +23,11 @@ export const CHUNK_MUTATIONS: readonly Mutation[] = [
     },
   },
   {
+    what: "a hole",
+    code: "chunk-hole",
+    change: (b) => b.u32(b.chunkArray("/sizes/f4097") + 4, 0xffff_ffff),
+  },
+  {
     what: "an array behind the end",
     code: "chunk-array-outside-image",
     change: (b) => b.u64(b.inode("/sizes/f4097").offset + 8, 2 ** 50),
