@@ -5,7 +5,7 @@ import type { BootstrapView } from "../image/bootstrap-view.ts";
 import { FILE_MODES } from "../image/file-mode.ts";
 import { type Addon, requireAddon, type SystemError } from "../native/addon.ts";
 import type { CachedBlob } from "../store/cached-blob.ts";
-import { MOUNT_FLAGS } from "./mount-flags.ts";
+import { MOUNT_FLAGS } from "../native/mount-flags.ts";
 import { MountWatch } from "./mount-watch.ts";
 import { unmount } from "./unmount.ts";
 

@@ -2,7 +2,7 @@ import { closeSync, constants, openSync } from "node:fs";
 import { CodedError } from "../base/errors.ts";
 import { addon, requireAddon } from "../native/addon.ts";
 import { MAX_READ } from "./fuse-handler.ts";
-import { MOUNT_FLAGS } from "./mount-flags.ts";
+import { MOUNT_FLAGS } from "../native/mount-flags.ts";
 import { runCommand } from "./run-command.ts";
 
 /** Milliseconds that fusermount3 may take to send the descriptor. */
