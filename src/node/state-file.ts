@@ -18,7 +18,8 @@ const NUMBER = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 const MOUNT = v.object({
   mountpoint: PATH,
-  engine: v.picklist(["erofs", "fuse"]),
+  /** What was asked for; what serves is in the mount table. */
+  engine: v.picklist(["auto", "erofs", "fuse"]),
 });
 
 const IMAGE = v.object({
@@ -30,7 +31,7 @@ const IMAGE = v.object({
   bootstrapDigest: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
   /** Id of the blob that the bootstrap was inlined in. */
   blobId: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))),
-  /** Where the blobs are: absent when the image's name says it. */
+  /** Directories of the blobs of a bare image; absent when the image's name says where they are. */
   blobDirs: v.optional(v.array(PATH)),
   mounts: v.array(MOUNT),
 });

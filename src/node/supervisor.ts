@@ -2,7 +2,13 @@ import { closeSync } from "node:fs";
 import { CodedError } from "../base/errors.ts";
 import { DaemonProcess } from "./daemon-process.ts";
 import { EventLog } from "./event-log.ts";
-import { abortConnection, type FuseDevice, findConnection, mountFuse, unmountFuse } from "./fuse-device.ts";
+import {
+  abortConnection,
+  closeConnection,
+  findConnection,
+  type NodeConnection,
+  openConnection,
+} from "./node-connection.ts";
 import type { DaemonMessage } from "./supervisor-messages.ts";
 import { CONTROL_SOCKET, STORED_FUSE, type Systemd } from "./systemd.ts";
 
@@ -42,7 +48,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #log = new EventLog();
   readonly #controlFd: number | undefined;
-  #device: FuseDevice;
+  #connection: NodeConnection;
   /** Whether somebody has answered on this connection. */
   #isServed: boolean;
   #canResend = true;
@@ -61,9 +67,9 @@ export class Supervisor {
   #resolveEnded: () => void = () => undefined;
   #rejectEnded: (error: unknown) => void = () => undefined;
 
-  private constructor(options: SupervisorOptions, device: FuseDevice, isServed: boolean) {
+  private constructor(options: SupervisorOptions, connection: NodeConnection, isServed: boolean) {
     this.#options = options;
-    this.#device = device;
+    this.#connection = connection;
     this.#isServed = isServed;
     this.#entry = options.entry;
     this.#controlFd = options.systemd.fds.get(CONTROL_SOCKET);
@@ -81,13 +87,13 @@ export class Supervisor {
    */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
     const kept = options.systemd.fds.get(STORED_FUSE);
-    const connection = kept === undefined ? undefined : findConnection(options.mountDirectory);
-    const isKept = kept !== undefined && connection !== undefined;
-    const device = isKept ? { fd: kept, connection } : await mountFuse(options.mountDirectory);
-    const supervisor = new Supervisor(options, device, isKept);
-    supervisor.#log.add("supervisor.started", { connection: device.connection, isKept });
+    const number = kept === undefined ? undefined : findConnection(options.mountDirectory);
+    const isKept = kept !== undefined && number !== undefined;
+    const connection = isKept ? { fd: kept, number } : await openConnection(options.mountDirectory);
+    const supervisor = new Supervisor(options, connection, isKept);
+    supervisor.#log.add("supervisor.started", { connection: connection.number, isKept });
     if (isKept) supervisor.#startDeadline();
-    else supervisor.#storeDevice();
+    else supervisor.#storeConnection();
     supervisor.#startNext();
     return supervisor;
   }
@@ -118,15 +124,15 @@ export class Supervisor {
     if (this.#current !== undefined) await dismiss(this.#current, !hasFdStore, STOP_TIMEOUT_MS);
     clearTimeout(this.#deadline);
     clearInterval(this.#watchdog);
-    closeSync(this.#device.fd);
-    if (!hasFdStore) await unmountFuse(mountDirectory);
+    closeSync(this.#connection.fd);
+    if (!hasFdStore) await closeConnection(mountDirectory);
     this.#log.add("supervisor.stopped", { mountsStay: hasFdStore });
     this.#resolveEnded();
   }
 
   #startNext(): void {
     this.#generation++;
-    const { connection, fd } = this.#device;
+    const { number: connection, fd } = this.#connection;
     const daemon = new DaemonProcess(
       { entry: this.#entry, args: this.#options.args, fds: { fuse: fd, control: this.#controlFd } },
       (message) => this.#hear(daemon, message),
@@ -251,15 +257,15 @@ export class Supervisor {
     this.#current = undefined;
     this.#next = undefined;
     for (const daemon of daemons) daemon.kill();
-    abortConnection(this.#device);
-    closeSync(this.#device.fd);
-    if (this.#isServed) this.#log.add("connection.aborted", { connection: this.#device.connection, reason });
+    abortConnection(this.#connection);
+    closeSync(this.#connection.fd);
+    if (this.#isServed) this.#log.add("connection.aborted", { connection: this.#connection.number, reason });
     this.#isServed = false;
     this.#canResend = true;
     await Promise.all(daemons.map(({ gone }) => gone));
     if (this.#isStopping) return;
-    this.#device = await mountFuse(this.#options.mountDirectory);
-    this.#storeDevice();
+    this.#connection = await openConnection(this.#options.mountDirectory);
+    this.#storeConnection();
     this.#startAgain();
   }
 
@@ -275,11 +281,11 @@ export class Supervisor {
     }
   }
 
-  #storeDevice(): void {
+  #storeConnection(): void {
     const { systemd } = this.#options;
     if (!systemd.hasFdStore) return;
     systemd.notify(`FDSTOREREMOVE=1\nFDNAME=${STORED_FUSE}`);
-    systemd.notify(`FDSTORE=1\nFDNAME=${STORED_FUSE}`, this.#device.fd);
+    systemd.notify(`FDSTORE=1\nFDNAME=${STORED_FUSE}`, this.#connection.fd);
   }
 }
 

@@ -1,25 +1,18 @@
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { requireAddon } from "../native/addon.ts";
-
-const MS_RDONLY = 1;
-const MS_NOSUID = 2;
-const MS_NODEV = 4;
-const MNT_FORCE = 1;
-const MNT_DETACH = 2;
-
-/** Bytes of the largest READ. As in mount/fuse-handler.ts, which the supervisor does without. */
-const MAX_READ = 2 ** 20;
+import { mountFuseDevice } from "../native/fuse-device.ts";
+import { UNMOUNT_FLAGS } from "../native/mount-flags.ts";
 
 const CONNECTIONS = "/sys/fs/fuse/connections";
 
 /** A FUSE filesystem that is mounted, whoever answers it. */
-export interface FuseDevice {
+export interface NodeConnection {
   /** /dev/fuse; as long as one process has it open, readers wait for answers. */
   readonly fd: number;
   /** Number of the connection in /sys/fs/fuse/connections. */
-  readonly connection: number;
+  readonly number: number;
 }
 
 /**
@@ -28,22 +21,15 @@ export interface FuseDevice {
  * @param directory Absolute, without symbolic links; nothing looks into it, because nobody answers yet.
  * @throws {CodedError} ERR_ADDON_MISSING, ERR_MOUNT_FAILED.
  */
-export async function mountFuse(directory: string): Promise<FuseDevice> {
-  const native = requireAddon("the node daemon");
-  await unmountFuse(directory);
-  let fd: number | undefined;
-  try {
-    fd = openSync("/dev/fuse", constants.O_RDWR);
-    const owner = "rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other";
-    const options = `fd=${fd},${owner},max_read=${MAX_READ}`;
-    await native.mount("nydus-node", directory, "fuse.nydus", MS_RDONLY | MS_NOSUID | MS_NODEV, options);
-  } catch (cause) {
-    if (fd !== undefined) closeSync(fd);
-    throw new CodedError("ERR_MOUNT_FAILED", `FUSE at ${directory}`, { cause });
+export async function openConnection(directory: string): Promise<NodeConnection> {
+  await closeConnection(directory);
+  const fd = await mountFuseDevice(directory, { name: "nydus-node" });
+  const number = findConnection(directory);
+  if (number === undefined) {
+    closeSync(fd);
+    throw new CodedError("ERR_MOUNT_FAILED", `FUSE at ${directory} is gone`);
   }
-  const connection = findConnection(directory);
-  if (connection === undefined) throw new CodedError("ERR_MOUNT_FAILED", `FUSE at ${directory} is gone`);
-  return { fd, connection };
+  return { fd, number };
 }
 
 /** The FUSE connection that is mounted at a directory, by the mount table: a dead one would not answer stat(2). */
@@ -59,11 +45,11 @@ export function findConnection(directory: string): number | undefined {
 }
 
 /** Takes every mount at `directory` out of the tree, in use or not, and ends its connection. */
-export async function unmountFuse(directory: string): Promise<void> {
+export async function closeConnection(directory: string): Promise<void> {
   const native = requireAddon("the node daemon");
   while (findConnection(directory) !== undefined) {
     try {
-      await native.umount2(directory, MNT_FORCE | MNT_DETACH);
+      await native.umount2(directory, UNMOUNT_FLAGS.FORCE | UNMOUNT_FLAGS.DETACH);
     } catch (cause) {
       throw new CodedError("ERR_MOUNT_FAILED", `unmounting ${directory}`, { cause });
     }
@@ -71,9 +57,9 @@ export async function unmountFuse(directory: string): Promise<void> {
 }
 
 /** Fails every request of a connection, those to come too. Processes that wait in it get an error. */
-export function abortConnection({ connection }: FuseDevice): void {
+export function abortConnection({ number }: NodeConnection): void {
   try {
-    writeFileSync(join(CONNECTIONS, String(connection), "abort"), "1");
+    writeFileSync(join(CONNECTIONS, String(number), "abort"), "1");
   } catch {
     // fusectl need not be mounted; the connection ends all the same when its last descriptor is closed.
   }
