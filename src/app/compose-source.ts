@@ -1,3 +1,4 @@
+import { ImageBlobs, type SharedBlobs } from "../daemon/shared-blobs.ts";
 import { CachedBlobs } from "../store/cached-blobs.ts";
 import { DecodedSource } from "../store/decoded-source.ts";
 import { retry } from "../store/retry.ts";
@@ -27,6 +28,20 @@ export function composeSource(
     load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
     source: retry(network),
     directory: cacheDirectory,
+  });
+  return { blobs, network };
+}
+
+/** The read path of one image of a node: as {@link composeSource}, over blobs that all images of the node share. */
+export function composeNodeSource(
+  image: NydusImage,
+  shared: SharedBlobs,
+  blobRows: readonly number[],
+): { readonly blobs: ImageBlobs; readonly network: DecodedSource } {
+  const network = new DecodedSource(image.source);
+  const blobs = new ImageBlobs(shared, {
+    load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
+    source: retry(network),
   });
   return { blobs, network };
 }

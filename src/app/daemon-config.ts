@@ -129,8 +129,9 @@ export function parseDaemonConfig(text: string, name: string): DaemonConfig {
   if (!parsed.success) {
     const [issue] = parsed.issues;
     const key = v.getDotPath(issue) ?? "a key";
-    if (issue.expected === "never") throw invalid(name, `there is no key ${key}`);
-    throw invalid(name, `${key}: wanted ${issue.expected ?? issue.message}`);
+    const { expected, type } = issue;
+    if (expected === "never") throw invalid(name, `there is no key ${key}`);
+    throw invalid(name, `${key}: wanted ${expected ?? type}`);
   }
   const { registry = {}, ...given } = parsed.output;
   const duration = (key: string, value: string, minimumMs: number): number =>

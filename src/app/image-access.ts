@@ -22,6 +22,8 @@ export interface Login {
 
 /** How registries are reached. */
 export interface ImageAccessOptions {
+  /** Where credentials come from. @default the login, then docker's and podman's files */
+  readonly credentials?: CredentialSource;
   /** Credentials for one registry; for all others those of docker's and podman's files are used. */
   readonly login?: Login & { readonly registry: string };
   /** Whether http without TLS is used beyond loopback. @default false */
@@ -47,7 +49,7 @@ export class ImageAccess implements AsyncDisposable {
   /** @throws {CodedError} ERR_OPTION_INVALID when a file of certificates cannot be read. */
   static async create(options: ImageAccessOptions): Promise<ImageAccess> {
     const extraCertificates = await Promise.all((options.certificateFiles ?? []).map(readCertificates));
-    const credentials = credentialsOf(options);
+    const credentials = options.credentials ?? credentialsOf(options);
     return new ImageAccess(new HttpClient({ extraCertificates }), credentials, options.plainHttp ?? false);
   }
 

@@ -264,6 +264,7 @@ export class NodeImages {
     await row.ready.catch(() => undefined);
     await this.#node.removeImage(row.number);
     await row.image[Symbol.asyncDispose]();
+    await row.image.forget(row.number);
   }
 }
 

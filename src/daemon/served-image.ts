@@ -17,6 +17,8 @@ export interface ServedImage extends AsyncDisposable {
   readonly counts: Readonly<SourceCounts>;
   /** Keeps what a later daemon needs to serve the image without a network, under a number. */
   keep(number: number): Promise<void>;
+  /** Takes that away again. */
+  forget(number: number): Promise<void>;
   /** Fetches chunks in the background; returns when that is done. */
   prefetch(kind: "none" | "hints" | "all", signal: AbortSignal): Promise<void>;
 }

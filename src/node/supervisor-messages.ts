@@ -25,6 +25,8 @@ export interface StartMessage {
   readonly mountDirectory: string;
   /** Whether the listening control socket is inherited, as descriptor `INHERITED_FDS.control`. */
   readonly hasControlSocket: boolean;
+  /** What the predecessor wanted its successor to know and nobody else: never written anywhere. */
+  readonly secrets: string | undefined;
   /** The last events, oldest first. */
   readonly events: readonly NodeEvent[];
 }
@@ -48,5 +50,7 @@ export type DaemonMessage =
   | { readonly type: "serving"; readonly canResend: boolean }
   /** Start a successor from this file and hand over. */
   | { readonly type: "upgrade"; readonly entry: string }
+  /** To be given to every successor. */
+  | { readonly type: "secrets"; readonly secrets: string }
   | { readonly type: "pong" }
   | { readonly type: "event"; readonly event: NodeEvent };

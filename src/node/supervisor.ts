@@ -57,6 +57,8 @@ export class Supervisor {
   /** The one that gets ready to take over. */
   #next: DaemonProcess | undefined;
   #entry: string;
+  /** Credentials that came over the control socket; kept here so that they outlive a daemon. */
+  #secrets: string | undefined;
   #generation = 0;
   #takeovers = 0;
   #failures = 0;
@@ -144,6 +146,7 @@ export class Supervisor {
       takeovers: this.#takeovers,
       connection,
       mountDirectory: this.#options.mountDirectory,
+      secrets: this.#secrets,
       hasControlSocket: this.#controlFd !== undefined,
       events: this.#log.events,
     });
@@ -161,6 +164,9 @@ export class Supervisor {
         break;
       case "upgrade":
         this.#startUpgrade(daemon, message.entry);
+        break;
+      case "secrets":
+        this.#secrets = message.secrets;
         break;
       case "event":
         this.#log.keep(message.event);
