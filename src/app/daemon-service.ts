@@ -120,7 +120,7 @@ export class DaemonService {
     );
     this.#opened.clear();
     await this.#writer.save();
-    if (session !== undefined) node.resend();
+    if (session !== undefined) await node.resend();
   }
 
   /** Makes the mounts of the state file again that are not there. */

@@ -111,6 +111,7 @@ function serve(
     blobDirs,
     bootstrapDigest: toHex(sha256(image.bootstrapBytes)),
     bootstrap: shareBytes(bytes),
+    isKernelReadable: image.outline.fsVersion === 6,
     blobIds: blobRows.map((row) => image.outline.blobs[row]?.id ?? ""),
     blobs,
     counts: network.counts,

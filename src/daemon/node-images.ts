@@ -231,8 +231,13 @@ export class NodeImages {
     mountpoint: string,
     engine: WantedEngine,
   ): Promise<{ engine: "erofs" | "fuse"; reason: string }> {
-    const cacheFiles = engine === "fuse" ? [] : await this.#completeFiles(row.image);
-    return mountNodeImage(this.#node, row.number, mountpoint, { engine, cacheFiles });
+    const { isKernelReadable } = row.image;
+    if (engine === "erofs" && !isKernelReadable) {
+      throw new CodedError("ERR_MOUNT_FAILED", "engine erofs: the kernel reads no RAFS v5 images");
+    }
+    const usable = isKernelReadable ? engine : "fuse";
+    const cacheFiles = usable === "fuse" ? [] : await this.#completeFiles(row.image);
+    return mountNodeImage(this.#node, row.number, mountpoint, { engine: usable, cacheFiles });
   }
 
   /** Cache files that the kernel may read without us. A file without a record is not opened: that may take a request. */

@@ -75,9 +75,8 @@ export class ControlClient {
         if (cause instanceof CodedError) throw cause;
         if (signal.aborted) throw new CodedError("ERR_ABORTED", "interrupted", { cause });
         const { code } = cause as NodeJS.ErrnoException;
-        // Nothing was sent: the daemon is being replaced, or is not there.
-        const isNobody = code === "ENOENT" || code === "ECONNREFUSED";
-        if (!isNobody || performance.now() > end) {
+        // A socket without anybody behind it: the daemon is being replaced. Nothing was sent.
+        if (code !== "ECONNREFUSED" || performance.now() > end) {
           throw new CodedError("ERR_DAEMON_UNAVAILABLE", `no daemon answers at ${this.#socket}`, { cause });
         }
         await delay(CONNECT_INTERVAL_MS);

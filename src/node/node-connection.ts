@@ -1,4 +1,4 @@
-import { closeSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { requireAddon } from "../native/addon.ts";
@@ -18,11 +18,12 @@ export interface NodeConnection {
 /**
  * Mounts the node's FUSE filesystem at `directory`, over nothing: what was mounted there is taken away first.
  *
- * @param directory Absolute, without symbolic links; nothing looks into it, because nobody answers yet.
+ * @param directory Absolute, without symbolic links; made when it is not there. Nothing looks into it, because nobody answers yet.
  * @throws {CodedError} ERR_ADDON_MISSING, ERR_MOUNT_FAILED.
  */
 export async function openConnection(directory: string): Promise<NodeConnection> {
   await closeConnection(directory);
+  makeMountpoint(directory);
   const fd = await mountFuseDevice(directory, { name: "nydus-node" });
   const number = findConnection(directory);
   if (number === undefined) {
@@ -30,6 +31,15 @@ export async function openConnection(directory: string): Promise<NodeConnection>
     throw new CodedError("ERR_MOUNT_FAILED", `FUSE at ${directory} is gone`);
   }
   return { fd, number };
+}
+
+function makeMountpoint(directory: string): void {
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EEXIST") return;
+    throw new CodedError("ERR_MOUNT_FAILED", `folder ${directory}`, { cause });
+  }
 }
 
 /** The FUSE connection that is mounted at a directory, by the mount table: a dead one would not answer stat(2). */
