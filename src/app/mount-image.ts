@@ -71,12 +71,13 @@ export async function serveImage(
   options: MountImageOptions,
   hooks: MountHooks,
 ): Promise<MountStats> {
-  const { bytes, blobRows } = mountableBootstrap(image.outline, image.bootstrapBytes);
+  const { bytes, blobRows, hasChunksInPlace } = mountableBootstrap(image.outline, image.bootstrapBytes);
   const path = composeSource(image, options.cacheDirectory, blobRows);
   await using blobs = path.blobs;
   const mounted = await mountImage(
     {
       bootstrap: bytes,
+      hasChunksInPlace,
       blobs,
       mountpoint: options.mountpoint,
       cacheDirectory: options.cacheDirectory,

@@ -1,6 +1,6 @@
 import type { CachedBlob } from "../store/cached-blob.ts";
 import type { FetchOptions } from "../store/chunk-source.ts";
-import type { ReadPlan } from "./filesystem.ts";
+import { PADDING, type ReadPlan } from "./filesystem.ts";
 import { type MountBlobs, type SharedBlob, shareBlob } from "./mount-blob.ts";
 
 /** The chunks of one mounted image: opens its blobs when they are first needed and fetches what a read lacks. */
@@ -55,6 +55,7 @@ export class ImageChunks {
 function runsOf(plan: ReadPlan): { blobIndex: number; first: number; count: number }[] {
   const runs: { blobIndex: number; first: number; count: number }[] = [];
   for (const { blobIndex, chunkIndex } of plan.pieces) {
+    if (chunkIndex === PADDING) continue;
     const last = runs.at(-1);
     if (last !== undefined && last.blobIndex === blobIndex && last.first + last.count === chunkIndex)
       last.count++;

@@ -3,7 +3,7 @@ import { CodedError } from "../base/errors.ts";
 import type { ReadOptions } from "../store/blob-source.ts";
 import type { CachedBlob } from "../store/cached-blob.ts";
 import { isReady, type ReadyBits } from "../store/ready-bits.ts";
-import type { ReadPlan } from "./filesystem.ts";
+import { PADDING, type ReadPlan } from "./filesystem.ts";
 
 /** The blobs of one image, by row of its blob table. */
 export interface MountBlobs {
@@ -43,11 +43,15 @@ function hasChunk(blob: SharedBlob, index: number): boolean {
 /** True when every piece of the plan can be read from the cache. */
 export function isPlanReady(plan: ReadPlan, blobs: readonly (SharedBlob | undefined)[]): boolean {
   for (const piece of plan.pieces) {
+    if (piece.chunkIndex === PADDING) continue;
     const blob = blobs[piece.blobIndex];
     if (blob === undefined || !hasChunk(blob, piece.chunkIndex)) return false;
   }
   return true;
 }
+
+/** Told of bytes of a cache file that were read: the kernel keeps them under another name. */
+export type DropCached = (fd: number, offset: number, length: number) => void;
 
 /**
  * Reads a plan, all of whose pieces are ready, into `target` at `position`.
@@ -60,6 +64,7 @@ export function readPlan(
   blobs: readonly (SharedBlob | undefined)[],
   target: Uint8Array,
   position: number,
+  dropCached?: DropCached,
 ): void {
   let at = position;
   const { pieces } = plan;
@@ -67,16 +72,23 @@ export function readPlan(
     const first = pieces[index];
     const blob = first === undefined ? undefined : blobs[first.blobIndex];
     if (first === undefined || blob === undefined) throw new Error("the plan is not ready");
+    if (first.chunkIndex === PADDING) {
+      target.fill(0, at, at + first.length);
+      at += first.length;
+      index++;
+      continue;
+    }
     const start = pieceStart(blob, first);
     let length = first.length;
     // Chunks of one file mostly lie side by side: one call reads them all.
     for (index++; index < pieces.length; index++) {
       const next = pieces[index];
-      if (next === undefined || next.blobIndex !== first.blobIndex) break;
+      if (next === undefined || next.blobIndex !== first.blobIndex || next.chunkIndex === PADDING) break;
       if (pieceStart(blob, next) !== start + length) break;
       length += next.length;
     }
     readExactly(blob.fd, target, at, length, start);
+    dropCached?.(blob.fd, start, length);
     at += length;
   }
 }

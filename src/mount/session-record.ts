@@ -17,7 +17,8 @@ export interface SessionRecord {
  */
 export function parseSessionRecord(value: unknown): SessionRecord {
   const { version, minor, canResend } = (value ?? {}) as Record<string, unknown>;
-  if (version !== 1) throw new CodedError("ERR_OPTION_INVALID", `FUSE session record of version ${version}, expected 1`);
+  if (version !== 1)
+    throw new CodedError("ERR_OPTION_INVALID", `FUSE session record of version ${version}, expected 1`);
   if (!Number.isInteger(minor) || typeof canResend !== "boolean") {
     throw new CodedError("ERR_OPTION_INVALID", "FUSE session record without minor or canResend");
   }

@@ -39,7 +39,13 @@ export async function mountFuseDevice(directory: string, options: FuseDeviceOpti
   try {
     const flags = MOUNT_FLAGS.RDONLY | MOUNT_FLAGS.NOSUID | MOUNT_FLAGS.NODEV;
     const other = (options.allowOther ?? true) ? ",allow_other" : "";
-    await native.mount(options.name ?? "nydus", directory, "fuse.nydus", flags, `fd=${fd},${FUSE_OPTIONS}${other}`);
+    await native.mount(
+      options.name ?? "nydus",
+      directory,
+      "fuse.nydus",
+      flags,
+      `fd=${fd},${FUSE_OPTIONS}${other}`,
+    );
     return fd;
   } catch (cause) {
     closeSync(fd);
