@@ -17,6 +17,7 @@
 
 #include "calls.h"
 #include "mounts.h"
+#include "processes.h"
 
 namespace {
 
@@ -180,5 +181,6 @@ NAPI_MODULE_INIT() {
   };
   TRY(napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions));
   TRY(DefineMounts(env, exports));
+  TRY(DefineProcesses(env, exports));
   return exports;
 }

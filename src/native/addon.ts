@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { CodedError } from "../base/errors.ts";
 import { type MountCalls, type MountExports, mountCalls } from "./mounts.ts";
+import { type ProcessCalls, type ProcessExports, processCalls } from "./processes.ts";
 
 /** A path, name or value as bytes; a string stands for its UTF-8 form. */
 export type Bytes = Uint8Array | string;
@@ -19,7 +20,7 @@ export interface SystemError extends Error {
  * System calls that Node.js lacks. The promises settle when the call returned; it runs off the JavaScript
  * thread. The rest is synchronous: never on a path inside a mount that this thread answers.
  */
-export interface Addon extends MountCalls {
+export interface Addon extends MountCalls, ProcessCalls {
   /** Two connected stream sockets. Both are the caller's to close; neither is inherited by children. */
   socketpair(): [number, number];
   /**
@@ -48,7 +49,7 @@ export interface Time {
 }
 
 /** The functions of addon.cc. */
-interface Exports extends MountExports {
+interface Exports extends MountExports, ProcessExports {
   socketpair(): [number, number];
   receiveFd(socket: number, timeoutMs: number): Promise<number>;
   lgetxattr(path: Uint8Array, name: Uint8Array): Uint8Array;
@@ -84,6 +85,7 @@ function splitNames(list: Uint8Array): Uint8Array[] {
 function wrap(native: Exports): Addon {
   return {
     ...mountCalls(native, bytes),
+    ...processCalls(native),
     socketpair: () => native.socketpair(),
     receiveFd: (socket, timeoutMs) => native.receiveFd(socket, timeoutMs),
     lgetxattr: (path, name) => native.lgetxattr(bytes(path), bytes(name)),
