@@ -77,6 +77,7 @@ class Daemon {
         start: this.#start,
         log: this.#log,
         version: VERSION,
+        isTakeover: !isFresh,
         config: () => this.#config,
         reload: () => this.reload(),
         upgrade: () => this.prepareUpgrade(),

@@ -29,6 +29,8 @@ export interface DaemonControl {
   readonly start: StartMessage;
   readonly log: EventLog;
   readonly version: string;
+  /** Whether this process took over from another one. */
+  readonly isTakeover: boolean;
   config(): DaemonConfig;
   /** Reads the configuration again. */
   reload(): Promise<void>;
@@ -101,7 +103,7 @@ async function unmount({ service, log }: DaemonControl, path: string): Promise<v
   log.add("image.unmounted", { mountpoint });
 }
 
-function statusOf({ service, start, version }: DaemonControl): StatusReply {
+function statusOf({ service, start, version, isTakeover }: DaemonControl): StatusReply {
   const counts = service.node.counts();
   const rows: ImageRow[] = service.images.rows.map(({ number, image, mounts }) => ({
     number,
@@ -130,7 +132,7 @@ function statusOf({ service, start, version }: DaemonControl): StatusReply {
     pid: process.pid,
     supervisorPid: process.ppid,
     generation: start.generation,
-    takeovers: start.takeovers,
+    takeovers: start.takeovers + (isTakeover ? 1 : 0),
     connection: start.connection,
     startedMs: Math.round(performance.timeOrigin),
     fuse: { requests: counts.requests, cachedReads: counts.reads, waitingReads: counts.misses },

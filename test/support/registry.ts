@@ -16,6 +16,8 @@ export interface Faults {
   /** Flips a bit in the middle of every blob it sends. */
   wrongBytes: boolean;
   ignoreRange: boolean;
+  /** Blobs are sent once this is settled. */
+  hold?: Promise<void> | undefined;
   /** Sends blobs by redirect to this origin, the answer of {@link TestRegistry.origin} of another one. */
   redirectTo?: string | undefined;
   /** Query of redirects; a blob request whose query is `expired` gets 403. */
@@ -90,7 +92,7 @@ export class TestRegistry implements AsyncDisposable {
   /** Forgets faults and requests. */
   reset(): void {
     Object.assign(this.faults, { dropAfter: undefined, retryAfter: undefined, redirectTo: undefined });
-    Object.assign(this.faults, { claimDigest: undefined }, NO_FAULTS, { failNext: [], failUploads: [] });
+    Object.assign(this.faults, { claimDigest: undefined, hold: undefined }, NO_FAULTS, { failNext: [], failUploads: [] });
     this.requests.length = 0;
     this.scopes.length = 0;
     this.bytesSent.clear();
@@ -136,6 +138,7 @@ export class TestRegistry implements AsyncDisposable {
       /^\/v2\/(.+)\/(manifests|blobs)\/(.*)$/.exec(url.pathname) ?? [];
     if (kind === "manifests") return this.#manifest(method, name, rest, request, reply);
     if (rest.startsWith("uploads/")) return this.#upload(method, name, url, request, reply);
+    await this.faults.hold;
     const blob = this.blobs.get(`${name}@${rest}`);
     if (blob === undefined) return reply(404, {}, '{"errors":[{"code":"BLOB_UNKNOWN"}]}');
     const { redirectTo, redirectQuery } = this.faults;
