@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { lockDirectory } from "../node/directory-lock.ts";
+import { readState } from "../node/state-file.ts";
 import { Supervisor } from "../node/supervisor.ts";
 import { readSystemd } from "../node/systemd.ts";
 import { makeDirectory } from "../store/make-directory.ts";
@@ -13,7 +14,7 @@ const DAEMON = join(import.meta.dirname, "daemon-main.js");
  * Runs the node daemon until the signal fires: SIGHUP reads the configuration again, SIGUSR2 is an upgrade.
  *
  * @param configFile Absent for the default configuration.
- * @throws {CodedError} ERR_MOUNT_FAILED without root, ERR_DAEMON_RUNNING, ERR_OPTION_INVALID, ERR_ADDON_MISSING,
+ * @throws {CodedError} ERR_MOUNT_FAILED without root, ERR_DAEMON_RUNNING, ERR_STATE_TOO_NEW, ERR_STATE_CORRUPT, ERR_OPTION_INVALID, ERR_ADDON_MISSING,
  *   ERR_TARGET_IO.
  */
 export async function runSupervisor(configFile: string | undefined, signal: AbortSignal): Promise<void> {
@@ -26,6 +27,8 @@ export async function runSupervisor(configFile: string | undefined, signal: Abor
     throw new CodedError("ERR_TARGET_IO", `folder ${stateDirectory}`, { cause });
   }
   using _ = lockDirectory(stateDirectory);
+  // Every daemon process reads it too; here a refusal ends the command before anything is mounted.
+  await readState(join(stateDirectory, "state.json"));
   const supervisor = await Supervisor.start({
     entry: DAEMON,
     args: configFile === undefined ? [] : [configFile],
