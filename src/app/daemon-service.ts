@@ -50,7 +50,7 @@ export class DaemonService {
     this.#start = start;
     this.#log = log;
     this.credentials = credentials;
-    const directory = join(config.stateDirectory, "images");
+    const directory = imagesFolder(config);
     this.parts = { access, blobs: new SharedBlobs(config.cacheDirectory), directory };
     this.#writer = new StateWriter(this.#statePath, () => this.#state);
   }
@@ -71,7 +71,7 @@ export class DaemonService {
       environment: process.env,
     });
     const service = new DaemonService(config, start, log, credentials, access);
-    await mkdir(service.parts.directory, { recursive: true, mode: 0o700 });
+    await mkdir(imagesFolder(config), { recursive: true, mode: 0o700 });
     await makeDirectory(config.cacheDirectory, 0o700);
     await service.#openAll((await readState(service.#statePath)).images);
     return service;
@@ -214,6 +214,10 @@ export class DaemonService {
     const message = error instanceof Error ? error.message : String(error);
     this.#log.add(event, { ...fields, code: isCoded(error) ? error.code : "ERR_UNCLASSIFIED", message });
   }
+}
+
+function imagesFolder({ stateDirectory }: DaemonConfig): string {
+  return join(stateDirectory, "images");
 }
 
 function savedRow({ number, image, mounts }: NodeImageRow): SavedImage {

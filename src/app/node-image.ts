@@ -27,8 +27,8 @@ const MAX_META_SIZE = 4096 + 24 * MAX_CHUNK_COUNT;
 export interface NodeImageParts {
   readonly access: ImageAccess;
   readonly blobs: SharedBlobs;
-  /** Folder with a folder for every image: its bootstrap and chunk tables. */
-  readonly directory: string;
+  /** Folder with a folder for every image: its bootstrap and chunk tables. Absent when nothing is kept. */
+  readonly directory: string | undefined;
 }
 
 /** An image of a node, with what is written down of it. */
@@ -54,11 +54,11 @@ export async function openNodeImage(
   }
   if (bootstrap !== undefined) {
     const file = { bootstrap, blobDirs, ...(blobId !== undefined && { blobId }) };
-    return serve(await locateNydusImage(file, { signal, platform }), parts, blobDirs);
+    return serveLocated(await locateNydusImage(file, { signal, platform }), parts, blobDirs);
   }
   const source = parts.access.openSource(image ?? "");
   const located = await locateNydusImage(source, { signal, platform });
-  return serve({ ...located, name: image ?? "", resources: source }, parts, undefined);
+  return serveLocated({ ...located, name: image ?? "", resources: source }, parts, undefined);
 }
 
 /**
@@ -67,7 +67,7 @@ export async function openNodeImage(
  * @throws {CodedError} ERR_STATE_CORRUPT when it is not what was kept, and as openLocatedImage.
  */
 export async function reopenNodeImage(saved: SavedImage, parts: NodeImageParts): Promise<OpenNodeImage> {
-  const folder = join(parts.directory, String(saved.number));
+  const folder = join(parts.directory ?? "", String(saved.number));
   const bootstrapBytes = await readBounded(join(folder, "bootstrap"), BOOTSTRAP_LIMITS.size);
   if (bootstrapBytes === undefined || toHex(sha256(bootstrapBytes)) !== saved.bootstrapDigest) {
     throw new CodedError("ERR_STATE_CORRUPT", `${folder} does not hold the bootstrap of ${saved.name}`);
@@ -89,14 +89,20 @@ export async function reopenNodeImage(saved: SavedImage, parts: NodeImageParts):
   for (const { id } of outline.blobs) {
     // What the image brought, or else what was fetched for the cache: the digests of the bootstrap judge both.
     const meta =
-      (await readBounded(join(folder, `${id}.blob.meta`), MAX_META_SIZE)) ??
-      (await readBounded(join(parts.blobs.directory, `${id}.blob.meta`), MAX_META_SIZE));
+      (await readMetaFile(join(folder, `${id}.blob.meta`))) ??
+      (await readMetaFile(join(parts.blobs.directory, `${id}.blob.meta`)));
     if (meta !== undefined) located.metaFiles.set(id, meta);
   }
-  return serve(located, parts, blobDirs);
+  return serveLocated(located, parts, blobDirs);
 }
 
-function serve(
+/**
+ * Opens an image that was found.
+ *
+ * @param blobDirs Directories of the blobs of a bare image.
+ * @throws {CodedError} as openLocatedImage.
+ */
+export function serveLocated(
   located: LocatedImage,
   parts: NodeImageParts,
   blobDirs: readonly string[] | undefined,
@@ -115,8 +121,13 @@ function serve(
     blobIds: blobRows.map((row) => image.outline.blobs[row]?.id ?? ""),
     blobs,
     counts: network.counts,
-    keep: (number) => keep(image, join(parts.directory, String(number))),
-    forget: (number) => rm(join(parts.directory, String(number)), { recursive: true, force: true }),
+    async keep(number) {
+      if (parts.directory !== undefined) await keep(image, join(parts.directory, String(number)));
+    },
+    async forget(number) {
+      if (parts.directory === undefined) return;
+      await rm(join(parts.directory, String(number)), { recursive: true, force: true });
+    },
     prefetch: (kind, signal) => fetchAhead(kind, image, blobs, blobRows, signal),
     async [Symbol.asyncDispose]() {
       await blobs[Symbol.asyncDispose]();
@@ -157,6 +168,15 @@ async function keep(image: NydusImage, folder: string): Promise<void> {
     if (meta !== undefined) await writeDurably(join(folder, `${id}.blob.meta`), folder, [meta]);
   }
   await writeDurably(join(folder, "bootstrap"), folder, [image.bootstrapBytes]);
+}
+
+/**
+ * The bytes of a `.blob.meta` file; undefined when it is not there.
+ *
+ * @throws {CodedError} ERR_STATE_CORRUPT when it is too large, ERR_TARGET_IO.
+ */
+export function readMetaFile(path: string): Promise<Uint8Array | undefined> {
+  return readBounded(path, MAX_META_SIZE);
 }
 
 async function readBounded(path: string, limit: number): Promise<Uint8Array | undefined> {

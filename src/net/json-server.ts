@@ -7,7 +7,6 @@ import { CodedError, ERRORS } from "../base/errors.ts";
 export const MAX_BODY_SIZE = 4 * 2 ** 20;
 /** Requests answered at once; more are refused. */
 const MAX_REQUESTS = 1024;
-/** Milliseconds in which a request must have come, header and body. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
 /** A request as a route sees it. */
@@ -33,6 +32,8 @@ export interface JsonServerOptions {
   readonly routes: Readonly<Record<string, JsonRoute>>;
   /** Writes down an error for the asker. @default `{"error":{"code","message"}}` with a status by its code */
   readonly formatError?: (error: unknown) => JsonFailure;
+  /** Milliseconds in which a request must have come, header and body; 0 lets a connection be silent. @default 30000 */
+  readonly requestTimeoutMs?: number;
   /** Told of errors that have no code: bugs. */
   readonly onError: (error: unknown) => void;
 }
@@ -45,7 +46,8 @@ export class JsonServer implements AsyncDisposable {
 
   constructor(options: JsonServerOptions) {
     this.#options = options;
-    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+    const requestTimeout = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    this.#server = createServer({ requestTimeout, headersTimeout: requestTimeout }, (request, response) => {
       void this.#answer(request, response);
     });
   }

@@ -4,6 +4,7 @@ import { EnvironmentCommand, finishCommand } from "../program.ts";
 import { VERSION } from "../version.ts";
 import { addConfigCommand } from "./config-command.ts";
 import { addMountCommands } from "./mount-commands.ts";
+import { addNydusdCommands } from "./nydusd-commands.ts";
 import { addReplaceCommands } from "./replace-commands.ts";
 import { addStatusCommands } from "./status-commands.ts";
 
@@ -28,6 +29,7 @@ export function createDaemonProgram(): EnvironmentCommand {
   addStatusCommands(program);
   addReplaceCommands(program);
   addConfigCommand(program);
+  addNydusdCommands(program);
   return program;
 }
 
