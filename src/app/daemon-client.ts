@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { CodedError, isCoded } from "../base/errors.ts";
-import { ControlClient } from "../node/control-client.ts";
+import type { ControlClient } from "../node/control-client.ts";
 import type { StatusReply } from "../node/control-messages.ts";
 
 export { ControlClient } from "../node/control-client.ts";

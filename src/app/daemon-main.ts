@@ -4,7 +4,7 @@
  *
  * Argument: the configuration file, none for the default.
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isCoded } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
 import { addon } from "../native/addon.ts";
@@ -17,7 +17,6 @@ import {
   type SupervisorMessage,
 } from "../node/supervisor-messages.ts";
 import { makeDirectory } from "../store/make-directory.ts";
-import { dirname } from "node:path";
 import { readDaemonConfig } from "./daemon-config.ts";
 import { daemonRoutes } from "./daemon-routes.ts";
 import { DaemonService } from "./daemon-service.ts";

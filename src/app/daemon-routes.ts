@@ -2,8 +2,8 @@ import { realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { parseImageName } from "../format/oci/image-name.ts";
-import { findMount } from "../mount/mount-table.ts";
 import { mountpointOf } from "../mount/mount.ts";
+import { findMount } from "../mount/mount-table.ts";
 import type { JsonRoute } from "../net/json-server.ts";
 import {
   CREDENTIALS_REQUEST,
@@ -12,8 +12,8 @@ import {
   MOUNT_REQUEST,
   type MountReply,
   type MountRequest,
-  parseRequest,
   PREFETCH_REQUEST,
+  parseRequest,
   type StatusReply,
 } from "../node/control-messages.ts";
 import type { EventLog } from "../node/event-log.ts";
@@ -69,7 +69,11 @@ export function daemonRoutes(control: DaemonControl): Readonly<Record<string, Js
   };
 }
 
-async function mount(control: DaemonControl, request: MountRequest, signal: AbortSignal): Promise<MountReply> {
+async function mount(
+  control: DaemonControl,
+  request: MountRequest,
+  signal: AbortSignal,
+): Promise<MountReply> {
   const { service, log } = control;
   const mountpoint = await existingDirectory(request.mountpoint);
   if (request.credentials !== undefined) {
@@ -96,7 +100,8 @@ async function mount(control: DaemonControl, request: MountRequest, signal: Abor
 }
 
 async function unmount({ service, log }: DaemonControl, path: string): Promise<void> {
-  if (!path.startsWith("/")) throw new CodedError("ERR_OPTION_INVALID", "mountpoint must be an absolute path");
+  if (!path.startsWith("/"))
+    throw new CodedError("ERR_OPTION_INVALID", "mountpoint must be an absolute path");
   const mountpoint = await mountpointOf(path);
   if (await service.dropFailed(mountpoint)) return;
   await service.images.unmount(mountpoint);

@@ -2,12 +2,12 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError, isCoded } from "../base/errors.ts";
 import { limit } from "../base/limit.ts";
-import { NodeImages, type NodeImageRow } from "../daemon/node-images.ts";
+import { type NodeImageRow, NodeImages } from "../daemon/node-images.ts";
 import { SharedBlobs } from "../daemon/shared-blobs.ts";
 import { NodeMount } from "../mount/node-mount.ts";
 import { parseSessionRecord } from "../mount/session-record.ts";
 import type { EventLog } from "../node/event-log.ts";
-import { type NodeState, readState, STATE_VERSION, type SavedImage } from "../node/state-file.ts";
+import { type NodeState, readState, type SavedImage, STATE_VERSION } from "../node/state-file.ts";
 import { StateWriter } from "../node/state-writer.ts";
 import type { StartMessage } from "../node/supervisor-messages.ts";
 import { makeDirectory } from "../store/make-directory.ts";
@@ -175,7 +175,10 @@ export class DaemonService {
       version: STATE_VERSION,
       ...(session !== undefined && { connection: { number: this.#start.connection, session } }),
       nextNumber: this.#images?.nextNumber ?? this.#nextNumber,
-      images: [...rows.filter(({ mounts }) => mounts.size > 0).map(savedRow), ...this.failed.map(({ saved }) => saved)],
+      images: [
+        ...rows.filter(({ mounts }) => mounts.size > 0).map(savedRow),
+        ...this.failed.map(({ saved }) => saved),
+      ],
     };
   }
 

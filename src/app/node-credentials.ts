@@ -1,6 +1,6 @@
 import { CodedError } from "../base/errors.ts";
 import { CredentialFiles, defaultCredentialFiles } from "../registry/credential-files.ts";
-import type { Credentials, CredentialSource } from "../registry/credentials.ts";
+import type { CredentialSource, Credentials } from "../registry/credentials.ts";
 import type { DaemonConfig } from "./daemon-config.ts";
 
 /** Registries and repositories whose credentials came over the control socket. */
@@ -51,7 +51,10 @@ export class NodeCredentials implements CredentialSource {
       return;
     }
     if (!this.#given.has(scope) && this.#given.size >= MAX_GIVEN) {
-      throw new CodedError("ERR_LIMIT_EXCEEDED", `credentials were given for ${MAX_GIVEN} registries already`);
+      throw new CodedError(
+        "ERR_LIMIT_EXCEEDED",
+        `credentials were given for ${MAX_GIVEN} registries already`,
+      );
     }
     this.#given.set(scope, credentials);
   }

@@ -30,7 +30,9 @@ const VERSION_1 = v.object({
     backend: v.object({ type: v.string(), config: v.optional(v.unknown()) }),
     cache: v.optional(v.object({ config: v.optional(CACHE) })),
   }),
-  fs_prefetch: v.optional(v.object({ enable: v.optional(v.boolean()), prefetch_all: v.optional(v.boolean()) })),
+  fs_prefetch: v.optional(
+    v.object({ enable: v.optional(v.boolean()), prefetch_all: v.optional(v.boolean()) }),
+  ),
 });
 
 /** Version 2. */
@@ -40,7 +42,9 @@ const VERSION_2 = v.object({
   cache: v.optional(v.object({ filecache: v.optional(CACHE) })),
   rafs: v.optional(
     v.object({
-      prefetch: v.optional(v.object({ enable: v.optional(v.boolean()), prefetch_all: v.optional(v.boolean()) })),
+      prefetch: v.optional(
+        v.object({ enable: v.optional(v.boolean()), prefetch_all: v.optional(v.boolean()) }),
+      ),
     }),
   ),
 });
@@ -103,7 +107,10 @@ export function parseRegistryAuth(auth: string): Credentials {
 
 function backendOf(type: string, config: unknown): NydusdBackend {
   if (type === "registry") {
-    const { host, repo, scheme, auth, registry_token, skip_verify, ca_cert_files } = checked(REGISTRY, config);
+    const { host, repo, scheme, auth, registry_token, skip_verify, ca_cert_files } = checked(
+      REGISTRY,
+      config,
+    );
     if (registry_token !== undefined && registry_token !== "") {
       throw new CodedError("ERR_FEATURE_UNSUPPORTED", "a registry_token without a login");
     }

@@ -98,7 +98,11 @@ export class NydusdService {
     // A process that was killed leaves a mount that answers with errors.
     if (this.images.find(place) === undefined) await cleanStaleMount(place);
     const directory = workDirectory ?? this.#options.cacheDirectory;
-    const made = await this.images.mount(() => this.#open(place, bootstrap, backend, directory), place, "auto");
+    const made = await this.images.mount(
+      () => this.#open(place, bootstrap, backend, directory),
+      place,
+      "auto",
+    );
     this.#log.add("image.mounted", { mountpoint: place, engine: made.engine, reason: made.reason });
     this.images.startPrefetch(made.row, prefetch);
   }

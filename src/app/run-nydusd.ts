@@ -72,7 +72,10 @@ async function readConfig(path: string | undefined): Promise<string> {
   } catch (cause) {
     throw new CodedError("ERR_PATH_NOT_FOUND", `configuration ${path}`, { cause });
   }
-  throw new CodedError("ERR_LIMIT_EXCEEDED", `configuration ${path} has over ${MAX_NYDUSD_CONFIG_SIZE} bytes`);
+  throw new CodedError(
+    "ERR_LIMIT_EXCEEDED",
+    `configuration ${path} has over ${MAX_NYDUSD_CONFIG_SIZE} bytes`,
+  );
 }
 
 function fired(signal: AbortSignal): Promise<void> {

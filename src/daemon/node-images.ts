@@ -104,7 +104,10 @@ export class NodeImages {
    * @param isFresh Whether nobody has served this connection before: what is mounted then died with an earlier one.
    * @param onFailure Told of mounts that could not be made; they stay in the table.
    */
-  async restoreMounts(isFresh: boolean, onFailure: (mountpoint: string, error: unknown) => void): Promise<void> {
+  async restoreMounts(
+    isFresh: boolean,
+    onFailure: (mountpoint: string, error: unknown) => void,
+  ): Promise<void> {
     const all = [...this.#rows.values()].flatMap((row) =>
       [...row.mounts].map(([mountpoint, engine]) => ({ row, mountpoint, engine })),
     );
@@ -209,7 +212,10 @@ export class NodeImages {
   async #addNew(image: ServedImage): Promise<Row> {
     if (this.#rows.size >= this.#options.maxImages) {
       await image[Symbol.asyncDispose]();
-      throw new CodedError("ERR_LIMIT_EXCEEDED", `${this.#rows.size} images are mounted, more are not allowed`);
+      throw new CodedError(
+        "ERR_LIMIT_EXCEEDED",
+        `${this.#rows.size} images are mounted, more are not allowed`,
+      );
     }
     return this.#insert(image, this.#nextNumber++, image.keep.bind(image));
   }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { orAborted } from "../base/abort.ts";
 import type { MountBlobs } from "../mount/mount-blob.ts";
 import type { ReadOptions } from "../store/blob-source.ts";
-import { CachedBlob, type CacheCounts, createCacheCounts } from "../store/cached-blob.ts";
+import { type CacheCounts, CachedBlob, createCacheCounts } from "../store/cached-blob.ts";
 import { type CacheableBlob, ChunkCache } from "../store/chunk-cache.ts";
 import type { ChunkSource } from "../store/chunk-source.ts";
 import { JoinedSource } from "./joined-source.ts";

@@ -44,7 +44,8 @@ function findUsers({ device, mountpoint }: MountRow): number[] {
       const fields = line.split(" ");
       const isElsewhere = fields[2] === device && fields[4] !== mountpoint;
       // Layers of an overlay stand between colons and commas.
-      const isBelow = line.includes(" - overlay ") && / lowerdir=|,lowerdir=/.test(line) && overlays(line, mountpoint);
+      const isBelow =
+        line.includes(" - overlay ") && / lowerdir=|,lowerdir=/.test(line) && overlays(line, mountpoint);
       return isElsewhere || isBelow;
     });
     if (uses === true) users.push(Number(pid));

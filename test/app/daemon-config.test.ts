@@ -18,7 +18,8 @@ describe("DEFAULT_CONFIG_TEXT", () => {
     assert.deepEqual(parsed, parseDaemonConfig("", "empty"));
     const { registry, ...rest } = parsed;
     const keys = [...Object.keys(rest).map((key) => key.replace(/Ms$/, "")), ...Object.keys(registry)];
-    for (const key of keys) assert.match(DEFAULT_CONFIG_TEXT, new RegExp(`^(?:# ?\\[registry\\.)?${key}\\b`, "m"));
+    for (const key of keys)
+      assert.match(DEFAULT_CONFIG_TEXT, new RegExp(`^(?:# ?\\[registry\\.)?${key}\\b`, "m"));
   });
 
   it("is what docs/daemon.md shows", () => {

@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { addon } from "#src/native/addon.js";
+import { findProgram } from "../support/docker-registry.ts";
 import { ROOT } from "../support/fixtures.ts";
 import { shell, skipFuse } from "../support/mounted-image.ts";
 import { NodeDaemon } from "../support/node-daemon.ts";
 import { convertTree, writeRandomTree } from "../support/random-tree.ts";
-import { findProgram } from "../support/docker-registry.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 import { VerifiedLoad } from "../support/verified-load.ts";
 
@@ -99,7 +99,8 @@ describe("nydus-daemon under systemd", () => {
     const unit = readFileSync(join(units, "nydus-daemon.service"), "utf8");
     const socket = readFileSync(join(units, "nydus-daemon.socket"), "utf8");
     const config = readFileSync(join(ROOT, "src/app/daemon-config.ts"), "utf8");
-    for (const kind of ["StateDirectory", "CacheDirectory", "RuntimeDirectory"]) assert.match(unit, new RegExp(`^${kind}=nydus-toolkit$`, "m"));
+    for (const kind of ["StateDirectory", "CacheDirectory", "RuntimeDirectory"])
+      assert.match(unit, new RegExp(`^${kind}=nydus-toolkit$`, "m"));
     const [, path = "none"] = /^ListenStream=(.*)$/m.exec(socket) ?? [];
     assert.ok(config.includes(`DEFAULT_SOCKET = "${path}"`));
   });

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { addon } from "#src/native/addon.js";
 import { DEFAULT_CONFIG_TEXT } from "#src/app/daemon-config.js";
+import { addon } from "#src/native/addon.js";
 import { startInFlightRead } from "../support/in-flight-read.ts";
 import { shell, skipFuse } from "../support/mounted-image.ts";
 import { NodeDaemon } from "../support/node-daemon.ts";
@@ -45,7 +45,8 @@ describe("nydus-daemon", { skip }, () => {
     await using node = new NodeDaemon();
     await node.start();
     const mountpoint = node.newMountpoint();
-    const run = (...args: readonly string[]) => runCommand("nydus-daemon", [...args, "--socket", node.socket]);
+    const run = (...args: readonly string[]) =>
+      runCommand("nydus-daemon", [...args, "--socket", node.socket]);
     const mounted = await run("mount", image, mountpoint);
     assert.equal(mounted.stderr, "");
     assert.ok(mounted.stdout.startsWith(`mounted ${image} at ${mountpoint}, engine erofs: `), mounted.stdout);
@@ -57,7 +58,10 @@ describe("nydus-daemon", { skip }, () => {
     const table = (await run("status")).stdout;
     assert.match(table, new RegExp(`^1   erofs   \\S+ MiB +${mountpoint} +${image}$`, "m"));
     const cache = JSON.parse((await run("cache", "--json")).stdout);
-    assert.deepEqual(cache.blobs.map(({ isMounted }: { isMounted: boolean }) => isMounted), [true]);
+    assert.deepEqual(
+      cache.blobs.map(({ isMounted }: { isMounted: boolean }) => isMounted),
+      [true],
+    );
     assert.match((await run("events")).stdout, /Z image\.mounted image=/);
     assert.equal(statSync(node.socket).mode & 0o777, 0o600);
 
@@ -81,9 +85,10 @@ describe("nydus-daemon", { skip }, () => {
     await assert.rejects(node.mount({ image: `${registry.host}/none:x` }), { code: "ERR_IMAGE_NOT_FOUND" });
     await assert.rejects(node.mount({}), { code: "ERR_OPTION_INVALID" });
     const { images } = await node.status();
-    assert.deepEqual(images.map(({ mounts }) => mounts.map(({ mountpoint }) => mountpoint)), [
-      [one.mountpoint, two.mountpoint],
-    ]);
+    assert.deepEqual(
+      images.map(({ mounts }) => mounts.map(({ mountpoint }) => mountpoint)),
+      [[one.mountpoint, two.mountpoint]],
+    );
     assert.equal(await differences(two.mountpoint), "");
     await node.unmount(one.mountpoint);
     assert.equal(await differences(two.mountpoint), "");
@@ -106,7 +111,10 @@ describe("nydus-daemon", { skip }, () => {
     const places = Array.from({ length: 50 }, () => node.newMountpoint());
     await Promise.all(
       places.map((place, index) =>
-        node.mount({ image: index % 2 === 0 ? image : second, engine: index % 4 < 2 ? "erofs" : "fuse" }, place),
+        node.mount(
+          { image: index % 2 === 0 ? image : second, engine: index % 4 < 2 ? "erofs" : "fuse" },
+          place,
+        ),
       ),
     );
     const sums = await shell(`cat ${places.map((place) => `${place}/${names[2]}`).join(" ")} | sha256sum`);
@@ -193,7 +201,11 @@ describe("nydus-daemon", { skip }, () => {
       const refused = await node.mount({ image, credentials: wrong }).catch((error: Error) => error.message);
       said.push(String(refused));
       const malformed = { kind: "password", username: "someone", password: 12_345_678 } as never;
-      said.push(await node.mount({ image, credentials: malformed }).catch((error: Error) => error.message) as string);
+      said.push(
+        (await node
+          .mount({ image, credentials: malformed })
+          .catch((error: Error) => error.message)) as string,
+      );
       const { mountpoint } = await node.mount({ image, credentials: good });
       await node.client.setCredentials({ registry: "third.example", credentials: wrong }, signal);
       // The successor knows them all the same, and needs them.
@@ -205,9 +217,12 @@ describe("nydus-daemon", { skip }, () => {
         const { stdout, stderr } = await runCommand("nydus-daemon", args);
         said.push(stdout, stderr);
       };
-      for (const command of ["status", "events", "cache", "reload"]) await run(command, "--socket", node.socket, "--json");
+      for (const command of ["status", "events", "cache", "reload"])
+        await run(command, "--socket", node.socket, "--json");
       await run("config", "check", node.config);
-      await shell(`curl -s --unix-socket ${node.socket} http://x/v1/config`).then(({ stdout }) => said.push(stdout));
+      await shell(`curl -s --unix-socket ${node.socket} http://x/v1/config`).then(({ stdout }) =>
+        said.push(stdout),
+      );
       for (const pid of [node.supervisorPid, await node.daemonPid()]) {
         said.push(readFileSync(`/proc/${pid}/cmdline`, "utf8"), readFileSync(`/proc/${pid}/environ`, "utf8"));
       }
@@ -219,7 +234,10 @@ describe("nydus-daemon", { skip }, () => {
       }
       assert.ok(said.length > 12);
       const planted = /pl4nted|12345678|"secret"|:secret|c29tZW9uZTpz/;
-      assert.deepEqual(said.filter((text) => planted.test(text)), []);
+      assert.deepEqual(
+        said.filter((text) => planted.test(text)),
+        [],
+      );
     } finally {
       registry.reset();
     }

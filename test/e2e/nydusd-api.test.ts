@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { addon } from "#src/native/addon.js";
-import { fixturePath, readJsonLines, ROOT } from "../support/fixtures.ts";
+import { fixturePath, ROOT, readJsonLines } from "../support/fixtures.ts";
 import { comparable, listMounted, shell, skipFuse } from "../support/mounted-image.ts";
 import { recordedTimes } from "../support/recorded-times.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -30,10 +30,30 @@ class Nydusd {
     this.mountpoint = join(folder, "mnt");
     this.socket = join(folder, "api.sock");
     mkdirSync(this.mountpoint, { recursive: true });
-    const args = ["fuse", "--mountpoint", this.mountpoint, ...more, "--log-level", "info", "--apisock", this.socket];
+    const args = [
+      "fuse",
+      "--mountpoint",
+      this.mountpoint,
+      ...more,
+      "--log-level",
+      "info",
+      "--apisock",
+      this.socket,
+    ];
     // Whatever nydus-snapshotter adds to it.
-    args.push("--log-file", join(folder, "log"), "--thread-num", "2", "--failover-policy", "resend", "--id", "d1");
-    this.#child = spawn(process.execPath, [join(ROOT, "dist/cli/nydus-daemon.js"), ...args], { stdio: "inherit" });
+    args.push(
+      "--log-file",
+      join(folder, "log"),
+      "--thread-num",
+      "2",
+      "--failover-policy",
+      "resend",
+      "--id",
+      "d1",
+    );
+    this.#child = spawn(process.execPath, [join(ROOT, "dist/cli/nydus-daemon.js"), ...args], {
+      stdio: "inherit",
+    });
   }
 
   async ready(): Promise<void> {
@@ -86,7 +106,10 @@ describe("nydus-daemon fuse", { skip }, () => {
     assert.deepEqual(await nydusd.call("PUT", "/daemon/start"), { status: 204, body: undefined });
 
     const request = { source: BOOTSTRAP, fs_type: "rafs", config: localConfig(folder.path) };
-    assert.deepEqual(await nydusd.call("POST", "/mount?mountpoint=%2F7", request), { status: 204, body: undefined });
+    assert.deepEqual(await nydusd.call("POST", "/mount?mountpoint=%2F7", request), {
+      status: 204,
+      body: undefined,
+    });
     assert.deepEqual(comparable(await listMounted(join(nydusd.mountpoint, "7"))), expectedRows());
     for (const path of ["/metrics?id=%2F7", "/metrics/blobcache?id=%2F7"]) {
       assert.equal((await nydusd.call("GET", path)).status, 200);

@@ -14,7 +14,12 @@ interface Answer {
   readonly text: string;
 }
 
-async function ask(socketPath: string, method: string, path: string, body?: string | Buffer): Promise<Answer> {
+async function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: string | Buffer,
+): Promise<Answer> {
   const outgoing = httpRequest({ socketPath, method, path, agent: false });
   // A server that has read enough closes.
   outgoing.on("error", () => undefined);

@@ -63,7 +63,10 @@ describe("readState()", () => {
     ["is null", "null"],
     ["has no version", "{}"],
     ["has an image without a number", JSON.stringify({ ...STATE, images: [{ name: "x" }] })],
-    ["has a digest that could name a file", JSON.stringify({ ...STATE, images: [{ ...STATE.images[0], bootstrapDigest: "../x" }] })],
+    [
+      "has a digest that could name a file",
+      JSON.stringify({ ...STATE, images: [{ ...STATE.images[0], bootstrapDigest: "../x" }] }),
+    ],
   ] as const) {
     it(`returns ERR_STATE_CORRUPT when the file ${what}`, async () => {
       await using folder = await temporaryDirectory();

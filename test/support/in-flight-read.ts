@@ -48,7 +48,9 @@ export async function startInFlightRead(
     stderr += text;
   });
   const ended = once(child, "close").then(([status]): ReadEnd => {
-    const wanted = createHash("sha256").update(readFileSync(join(original, name))).digest("hex");
+    const wanted = createHash("sha256")
+      .update(readFileSync(join(original, name)))
+      .digest("hex");
     return { status: status as number | null, stderr, isRight: digest.digest("hex") === wanted };
   });
   for (let tries = 0; blobRequests(registry) === before; tries++) {

@@ -48,7 +48,9 @@ export class NodeDaemon implements AsyncDisposable {
         this.log += text;
       });
     }
-    return this.until(() => this.client.status(signal).then((status) => status.supervisorPid === child.pid && status));
+    return this.until(() =>
+      this.client.status(signal).then((status) => status.supervisorPid === child.pid && status),
+    );
   }
 
   get supervisorPid(): number {

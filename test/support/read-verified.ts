@@ -2,7 +2,7 @@
  * A program: reads random ranges of files below a mountpoint and compares them with the same files of the original, until
  * it gets SIGTERM. Prints `reading` when it begins, and at the end what it counted, as a line of JSON.
  *
- * Arguments: mountpoint, original, readers at once.
+ * Arguments: mountpoint, original, readers at once, names of the files (all when there are none).
  */
 import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -30,8 +30,13 @@ async function readRange(path: string, offset: number, length: number): Promise<
   }
 }
 
-async function main([mountpoint = "", original = "", readers = "4"]: readonly string[]): Promise<void> {
-  const names = await readdir(original);
+async function main([
+  mountpoint = "",
+  original = "",
+  readers = "4",
+  ...only
+]: readonly string[]): Promise<void> {
+  const names = only.length > 0 ? only : await readdir(original);
   const sizes = new Map<string, number>();
   for (const name of names) {
     const file = await open(join(original, name), "r");

@@ -92,7 +92,10 @@ export class TestRegistry implements AsyncDisposable {
   /** Forgets faults and requests. */
   reset(): void {
     Object.assign(this.faults, { dropAfter: undefined, retryAfter: undefined, redirectTo: undefined });
-    Object.assign(this.faults, { claimDigest: undefined, hold: undefined }, NO_FAULTS, { failNext: [], failUploads: [] });
+    Object.assign(this.faults, { claimDigest: undefined, hold: undefined }, NO_FAULTS, {
+      failNext: [],
+      failUploads: [],
+    });
     this.requests.length = 0;
     this.scopes.length = 0;
     this.bytesSent.clear();

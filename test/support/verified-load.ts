@@ -9,9 +9,9 @@ export class VerifiedLoad {
   readonly #ended: Promise<unknown>;
   #stdout = "";
 
-  private constructor(mountpoint: string, original: string, readers: number) {
+  private constructor(mountpoint: string, original: string, readers: number, names: readonly string[]) {
     const program = join(import.meta.dirname, "read-verified.js");
-    this.#child = spawn(process.execPath, [program, mountpoint, original, String(readers)], {
+    this.#child = spawn(process.execPath, [program, mountpoint, original, String(readers), ...names], {
       env: { ...process.env, UV_THREADPOOL_SIZE: String(readers + 4) },
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -21,9 +21,18 @@ export class VerifiedLoad {
     });
   }
 
-  /** Starts to read; returns when the first reads are under way. */
-  static async start(mountpoint: string, original: string, readers = 8): Promise<VerifiedLoad> {
-    const load = new VerifiedLoad(mountpoint, original, readers);
+  /**
+   * Starts to read; returns when the first reads are under way.
+   *
+   * @param names The files to read; all when there are none.
+   */
+  static async start(
+    mountpoint: string,
+    original: string,
+    readers = 8,
+    names: readonly string[] = [],
+  ): Promise<VerifiedLoad> {
+    const load = new VerifiedLoad(mountpoint, original, readers, names);
     while (!load.#stdout.includes("reading")) await once(load.#child.stdout ?? load.#child, "data");
     return load;
   }

@@ -11,7 +11,10 @@ export interface ClientFlags {
 /** Adds the options that say which daemon is meant. */
 export function addClientOptions(command: Command): Command {
   return command
-    .option("--socket <path>", `control socket of the daemon (default: that of --config, or ${DEFAULT_SOCKET})`)
+    .option(
+      "--socket <path>",
+      `control socket of the daemon (default: that of --config, or ${DEFAULT_SOCKET})`,
+    )
     .option("--config <file>", "configuration of the daemon");
 }
 
@@ -21,5 +24,7 @@ export function addClientOptions(command: Command): Command {
  * @throws {CodedError} as readDaemonConfig.
  */
 export async function clientOf({ socket, config }: ClientFlags): Promise<ControlClient> {
-  return new ControlClient(socket ?? (config === undefined ? DEFAULT_SOCKET : (await readDaemonConfig(config)).socket));
+  return new ControlClient(
+    socket ?? (config === undefined ? DEFAULT_SOCKET : (await readDaemonConfig(config)).socket),
+  );
 }

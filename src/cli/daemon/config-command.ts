@@ -9,7 +9,9 @@ export function addConfigCommand(program: Command): void {
   const command = program
     .command("config")
     .summary("print the default configuration, or check one")
-    .description("`default` prints a configuration with every key, its default and what it means; `check` reads one.")
+    .description(
+      "`default` prints a configuration with every key, its default and what it means; `check` reads one.",
+    )
     .argument("<what>", "default or check")
     .argument("[file]", "the configuration to check");
   finishCommand(command, HELP, async ({ output }, [what = "", file]) => {

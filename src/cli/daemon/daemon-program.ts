@@ -35,7 +35,10 @@ export function createDaemonProgram(): EnvironmentCommand {
 
 const HELP = {
   examples: [
-    ["nydus-daemon --config /etc/nydus-toolkit/daemon.toml", "Serve until SIGTERM (SIGHUP: reload, SIGUSR2: upgrade):"],
+    [
+      "nydus-daemon --config /etc/nydus-toolkit/daemon.toml",
+      "Serve until SIGTERM (SIGHUP: reload, SIGUSR2: upgrade):",
+    ],
     ["nydus-daemon mount registry.example/debian:12-nydus /mnt", "Mount an image, and return:"],
   ],
   exitStatus: [[0, "stopped by SIGINT or SIGTERM"]],

@@ -39,14 +39,18 @@ export function addMountCommands(program: Command): void {
   finishCommand<MountFlags>(mount, MOUNT_HELP, async ({ signal, output }, operands, flags) => {
     const client = await clientOf(flags);
     const made = await client.mount(requestOf(operands, flags), signal);
-    output.result(`mounted ${made.image} at ${made.mountpoint}, engine ${made.engine}: ${made.reason ?? "as before"}`);
+    output.result(
+      `mounted ${made.image} at ${made.mountpoint}, engine ${made.engine}: ${made.reason ?? "as before"}`,
+    );
     output.record("mounted", made);
   });
 
   const unmount = program
     .command("unmount")
     .summary("unmount an image")
-    .description("Takes a mount away, in use or not. An image that is mounted nowhere else is served no more.")
+    .description(
+      "Takes a mount away, in use or not. An image that is mounted nowhere else is served no more.",
+    )
     .argument("<mountpoint>", "where it is mounted");
   addClientOptions(unmount);
   finishCommand<ClientFlags>(unmount, UNMOUNT_HELP, async ({ signal, output }, [path = ""], flags) => {
@@ -102,7 +106,10 @@ function withAbsolutePath(image: string): string {
 const MOUNT_HELP = {
   examples: [
     ["nydus-daemon mount registry.example/debian:12-nydus /mnt", "An image of a registry:"],
-    ["nydus-daemon mount oci:images:debian /mnt --prefetch all", "Of a layout, and fetch all of it meanwhile:"],
+    [
+      "nydus-daemon mount oci:images:debian /mnt --prefetch all",
+      "Of a layout, and fetch all of it meanwhile:",
+    ],
   ],
 } as const;
 

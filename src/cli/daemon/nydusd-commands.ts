@@ -40,7 +40,11 @@ export function addNydusdCommands(program: Command): void {
       .option("--config <file>", "nydusd's configuration in JSON, with --bootstrap")
       .option("--bootstrap <file>", "bootstrap of an image that is mounted at once")
       .option("--log-file <file>", "where events are written (default: standard error)")
-      .option("--thread-num <number>", "threads that answer reads (default: 2)", integerArgument("thread-num"))
+      .option(
+        "--thread-num <number>",
+        "threads that answer reads (default: 2)",
+        integerArgument("thread-num"),
+      )
       .option("--upgrade", "refused: there is no state of a nydusd to take over");
     for (const flags of IGNORED) command.option(flags, "accepted, without effect");
     finishCommand<NydusdFlags>(command, HELP, async ({ signal }, _, flags) => {
@@ -67,6 +71,9 @@ export function addNydusdCommands(program: Command): void {
 
 const HELP = {
   examples: [
-    ["nydus-daemon fuse --apisock /run/x/api.sock --mountpoint /run/x/mnt", "As nydus-snapshotter starts it:"],
+    [
+      "nydus-daemon fuse --apisock /run/x/api.sock --mountpoint /run/x/mnt",
+      "As nydus-snapshotter starts it:",
+    ],
   ],
 } as const;

@@ -29,7 +29,9 @@ export function addReplaceCommands(program: Command): void {
   const reload = program
     .command("reload")
     .summary("read configuration and credentials again")
-    .description("What takes a new process (folders, socket, workers, deadlines) counts from the next upgrade on.");
+    .description(
+      "What takes a new process (folders, socket, workers, deadlines) counts from the next upgrade on.",
+    );
   addClientOptions(reload);
   finishCommand<ClientFlags>(reload, RELOAD_HELP, async ({ signal }, _, flags) => {
     await (await clientOf(flags)).reload(signal);

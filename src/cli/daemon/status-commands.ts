@@ -56,7 +56,9 @@ function statusLines(status: StatusReply): string[] {
     `daemon    ${status.version}, process ${status.pid} of supervisor ${status.supervisorPid}, generation ${status.generation}`,
     `since     ${new Date(status.startedMs).toISOString()}, ${status.takeovers} take-overs`,
     `requests  ${fuse.requests}, ${fuse.cachedReads} reads from the cache, ${fuse.waitingReads} that waited`,
-    ...(rows.length === 0 ? [] : ["", ...table([["NO", "ENGINE", "FETCHED", "MOUNTPOINT", "IMAGE"], ...rows])]),
+    ...(rows.length === 0
+      ? []
+      : ["", ...table([["NO", "ENGINE", "FETCHED", "MOUNTPOINT", "IMAGE"], ...rows])]),
     ...status.staleMounts.map(
       ({ mountpoint, image, users }) =>
         `must be restarted: containers of processes ${users.join(", ")}, which use the dead mount of ${image} at ${mountpoint}`,
@@ -81,10 +83,13 @@ function eventLine({ timeMs, event, ...fields }: NodeEvent): string {
 
 /** Columns as wide as their widest cell. */
 function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
   );
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd());
 }
 
 const STATUS_HELP = {
