@@ -41,6 +41,8 @@ async function withReadsInFlight(node, times, disturb) {
     if (done % untouched.length === 0) {
       if (mountpoint !== undefined) await node.unmount(mountpoint);
       await rm(node.cache, { recursive: true, force: true });
+      // The mount of the load keeps the blob open; a new process opens new files.
+      await node.successorOf(await node.killDaemon());
       ({ mountpoint } = await node.mount({ image, engine: done % 2 === 0 ? "auto" : "fuse" }));
     }
     const read = await startInFlightRead(registry, mountpoint, original, name);

@@ -1,3 +1,4 @@
+import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { lockDirectory } from "../node/directory-lock.ts";
@@ -20,9 +21,11 @@ const DAEMON = join(import.meta.dirname, "daemon-main.js");
 export async function runSupervisor(configFile: string | undefined, signal: AbortSignal): Promise<void> {
   const { stateDirectory, takeoverDeadlineMs } = await readDaemonConfig(configFile);
   if (process.getuid?.() !== 0) throw new CodedError("ERR_MOUNT_FAILED", "nydus-daemon must run as root");
-  const mountDirectory = join(stateDirectory, "node");
+  let mountDirectory: string;
   try {
     await makeDirectory(stateDirectory, 0o700);
+    // As the mount table will have it.
+    mountDirectory = join(await realpath(stateDirectory), "node");
   } catch (cause) {
     throw new CodedError("ERR_TARGET_IO", `folder ${stateDirectory}`, { cause });
   }

@@ -2,7 +2,7 @@ import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError, isCoded } from "../base/errors.ts";
 import { ImageChunks } from "../mount/image-chunks.ts";
-import { findMount } from "../mount/mount-table.ts";
+import { findMount, listAllMounts } from "../mount/mount-table.ts";
 import { mountNodeImage, unmountImage } from "../mount/node-engines.ts";
 import type { NodeMount } from "../mount/node-mount.ts";
 import { makeDirectory } from "../store/make-directory.ts";
@@ -108,6 +108,7 @@ export class NodeImages {
     isFresh: boolean,
     onFailure: (mountpoint: string, error: unknown) => void,
   ): Promise<void> {
+    if (!isFresh) await this.#sweepOrphans();
     const all = [...this.#rows.values()].flatMap((row) =>
       [...row.mounts].map(([mountpoint, engine]) => ({ row, mountpoint, engine })),
     );
@@ -259,6 +260,20 @@ export class NodeImages {
         return hasRecord ? trustedCacheFile(await blobs.open(row, { signal })) : undefined;
       }),
     );
+  }
+
+  /** Takes away what hangs on the node's connection and nobody knows: a predecessor died while it unmounted that. */
+  async #sweepOrphans(): Promise<void> {
+    const { directory } = this.#node;
+    const rows = listAllMounts();
+    const own = rows.find(({ mountpoint }) => mountpoint === directory)?.device;
+    const orphans = rows.filter(
+      ({ device, source, type, mountpoint }) =>
+        (device === own || (type === "erofs" && source.startsWith(`${directory}/`))) &&
+        mountpoint !== directory &&
+        this.#find(mountpoint) === undefined,
+    );
+    for (const { mountpoint } of orphans) await unmountImage(mountpoint);
   }
 
   async #cleanStale(row: Row, mountpoint: string): Promise<void> {

@@ -118,11 +118,20 @@ interface Answer {
 }
 
 function readReply<Reply>({ status, bytes }: Answer): Reply {
-  const document = bytes.length === 0 ? undefined : (JSON.parse(bytes.toString("utf8")) as unknown);
+  const document = parseAnswer(bytes);
   if (status < 400) return document as Reply;
   const { error } = (document ?? {}) as { error?: { code?: string; message?: string } };
   const message = error?.message ?? `the daemon answered ${status}`;
   const code = error?.code ?? "";
   if (Object.hasOwn(ERRORS, code)) throw new CodedError(code as ErrorCode, message);
   throw new CodedError("ERR_DAEMON_UNAVAILABLE", `the daemon answered ${status}: ${message}`);
+}
+
+function parseAnswer(bytes: Buffer): unknown {
+  if (bytes.length === 0) return undefined;
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
+    throw new CodedError("ERR_DAEMON_UNAVAILABLE", "what answers is no daemon");
+  }
 }

@@ -1,5 +1,4 @@
 import { closeSync } from "node:fs";
-import { CodedError } from "../base/errors.ts";
 import { DaemonProcess } from "./daemon-process.ts";
 import { EventLog } from "./event-log.ts";
 import {
@@ -302,9 +301,4 @@ async function dismiss(daemon: DaemonProcess, unmount: boolean, timeoutMs: numbe
   const timer = setTimeout(() => daemon.kill(), timeoutMs);
   await daemon.gone;
   clearTimeout(timer);
-}
-
-/** @throws {CodedError} ERR_MOUNT_FAILED for users other than root, who cannot mount for the node. */
-export function requireRoot(): void {
-  if (process.getuid?.() !== 0) throw new CodedError("ERR_MOUNT_FAILED", "nydus-daemon must run as root");
 }

@@ -20,11 +20,17 @@ export interface LoadCounts {
 
 const SIZES = [1, 100, 4096, 65_536, 2 ** 18];
 
+/** Reads a range to its end: a read(2) may stop at a page that cannot be had, and only the next one says why. */
 async function readRange(path: string, offset: number, length: number): Promise<Buffer> {
   const file = await open(path, "r");
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, offset);
-    return buffer.subarray(0, bytesRead);
+    const bytes = Buffer.alloc(length);
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await file.read(bytes, done, length - done, offset + done);
+      if (bytesRead === 0) return bytes.subarray(0, done);
+      done += bytesRead;
+    }
+    return bytes;
   } finally {
     await file.close();
   }
