@@ -1,5 +1,4 @@
 import { closeSync } from "node:fs";
-import { checkBootstrap } from "../image/check.ts";
 import { type Addon, requireAddon, type SystemError } from "../native/addon.ts";
 import { MOUNT_ATTRIBUTES } from "../native/mount-flags.ts";
 
@@ -13,18 +12,6 @@ export interface ErofsFiles {
   readonly bootstrap: string;
   /** In the order of the device table. */
   readonly blobs: readonly string[];
-}
-
-/**
- * Refuses a bootstrap that our own check finds a fault in: a hostile image must not reach the kernel's parser. Ours
- * bounds everything it reads.
- *
- * @throws {ErofsUnusable}
- */
-export function requireSound(bootstrap: Uint8Array): void {
-  const fault = checkBootstrap(bootstrap).find(({ severity }) => severity === "error");
-  if (fault === undefined) return;
-  throw new ErofsUnusable(`the bootstrap is not sound: ${fault.where}: ${fault.message}`);
 }
 
 /**
