@@ -23,13 +23,12 @@ export interface ErofsFiles {
  * @throws {CodedError} ERR_ADDON_MISSING.
  */
 export async function mountErofsFiles(files: ErofsFiles, mountpoint: string): Promise<string> {
-  const native = requireAddon("mounting EROFS");
   try {
-    return await mountPaths(native, files, mountpoint);
+    return await mountPaths(requireAddon("mounting EROFS"), files, mountpoint);
   } catch (error) {
-    if ((error as SystemError).code !== "ENOTBLK") throw unusable(error);
-    // No files, or none that lie here: a loop device makes a block device of each.
-    return mountLoops(native, files, mountpoint);
+    // No files, or none that lie here.
+    if ((error as SystemError).code === "ENOTBLK") return mountErofsLoops(files, mountpoint);
+    throw unusable(error);
   }
 }
 
@@ -51,7 +50,15 @@ async function mountPaths(native: Addon, files: ErofsFiles, mountpoint: string):
   }
 }
 
-async function mountLoops(native: Addon, files: ErofsFiles, mountpoint: string): Promise<string> {
+/**
+ * {@link mountErofsFiles} with a loop device under each file, for kernels that mount block devices only (before 6.12).
+ * The devices go with the mount.
+ *
+ * @throws {ErofsUnusable}
+ * @throws {CodedError} ERR_ADDON_MISSING.
+ */
+export async function mountErofsLoops(files: ErofsFiles, mountpoint: string): Promise<string> {
+  const native = requireAddon("mounting EROFS");
   const loops: { readonly path: string; readonly fd: number }[] = [];
   try {
     for (const file of [files.bootstrap, ...files.blobs]) loops.push(await native.attachLoop(file));
