@@ -1,6 +1,7 @@
 import { closeSync } from "node:fs";
 import { type Addon, requireAddon, type SystemError } from "../native/addon.ts";
 import { MOUNT_ATTRIBUTES } from "../native/mount-flags.ts";
+import { withWideReadAhead } from "./read-ahead.ts";
 
 /** Why an image cannot be mounted by the kernel's EROFS, for people. */
 export class ErofsUnusable extends Error {
@@ -24,7 +25,8 @@ export interface ErofsFiles {
  */
 export async function mountErofsFiles(files: ErofsFiles, mountpoint: string): Promise<string> {
   try {
-    return await mountPaths(requireAddon("mounting EROFS"), files, mountpoint);
+    const native = requireAddon("mounting EROFS");
+    return await withWideReadAhead(() => mountPaths(native, files, mountpoint));
   } catch (error) {
     // No files, or none that lie here.
     if ((error as SystemError).code === "ENOTBLK") return mountErofsLoops(files, mountpoint);
