@@ -1,7 +1,7 @@
 import { closeSync } from "node:fs";
-import { checkBootstrap } from "../image/check.ts";
 import { type Addon, requireAddon, type SystemError } from "../native/addon.ts";
 import { MOUNT_ATTRIBUTES } from "../native/mount-flags.ts";
+import { withWideReadAhead } from "./read-ahead.ts";
 
 /** Why an image cannot be mounted by the kernel's EROFS, for people. */
 export class ErofsUnusable extends Error {
@@ -16,18 +16,6 @@ export interface ErofsFiles {
 }
 
 /**
- * Refuses a bootstrap that our own check finds a fault in: a hostile image must not reach the kernel's parser. Ours
- * bounds everything it reads.
- *
- * @throws {ErofsUnusable}
- */
-export function requireSound(bootstrap: Uint8Array): void {
-  const fault = checkBootstrap(bootstrap).find(({ severity }) => severity === "error");
-  if (fault === undefined) return;
-  throw new ErofsUnusable(`the bootstrap is not sound: ${fault.where}: ${fault.message}`);
-}
-
-/**
  * Mounts an image by the kernel's EROFS, read-only, nosuid and nodev. What this kernel can do is tried, not guessed from its version.
  *
  * @param mountpoint An absolute path of an existing directory, without symbolic links.
@@ -36,13 +24,13 @@ export function requireSound(bootstrap: Uint8Array): void {
  * @throws {CodedError} ERR_ADDON_MISSING.
  */
 export async function mountErofsFiles(files: ErofsFiles, mountpoint: string): Promise<string> {
-  const native = requireAddon("mounting EROFS");
   try {
-    return await mountPaths(native, files, mountpoint);
+    const native = requireAddon("mounting EROFS");
+    return await withWideReadAhead(() => mountPaths(native, files, mountpoint));
   } catch (error) {
-    if ((error as SystemError).code !== "ENOTBLK") throw unusable(error);
-    // No files, or none that lie here: a loop device makes a block device of each.
-    return mountLoops(native, files, mountpoint);
+    // No files, or none that lie here.
+    if ((error as SystemError).code === "ENOTBLK") return mountErofsLoops(files, mountpoint);
+    throw unusable(error);
   }
 }
 
@@ -64,7 +52,15 @@ async function mountPaths(native: Addon, files: ErofsFiles, mountpoint: string):
   }
 }
 
-async function mountLoops(native: Addon, files: ErofsFiles, mountpoint: string): Promise<string> {
+/**
+ * {@link mountErofsFiles} with a loop device under each file, for kernels that mount block devices only (before 6.12).
+ * The devices go with the mount.
+ *
+ * @throws {ErofsUnusable}
+ * @throws {CodedError} ERR_ADDON_MISSING.
+ */
+export async function mountErofsLoops(files: ErofsFiles, mountpoint: string): Promise<string> {
+  const native = requireAddon("mounting EROFS");
   const loops: { readonly path: string; readonly fd: number }[] = [];
   try {
     for (const file of [files.bootstrap, ...files.blobs]) loops.push(await native.attachLoop(file));

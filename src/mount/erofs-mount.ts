@@ -3,12 +3,13 @@ import { mkdtemp, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { mountFuseDevice } from "../native/fuse-device.ts";
-import { mountErofsFiles, requireSound } from "./erofs-engine.ts";
+import { mountErofsFiles } from "./erofs-engine.ts";
 import type { FuseImage, FuseServerOptions } from "./fuse-server.ts";
 import type { SessionCounts } from "./fuse-session.ts";
 import { MountWatch } from "./mount-watch.ts";
 import { mountErofs, unmountImage } from "./node-engines.ts";
 import { NodeMount } from "./node-mount.ts";
+import { requireSound } from "./sound-bootstrap.ts";
 import { unmountAtExit } from "./unmount.ts";
 
 /** Number of the only image. */
@@ -144,7 +145,7 @@ async function mountComplete(
   blobs: readonly string[],
   directory: string,
 ): Promise<string> {
-  requireSound(bootstrap);
+  await requireSound(bootstrap);
   const file = join(directory, `${process.pid}-${performance.now().toString(36)}.bootstrap`);
   try {
     try {

@@ -32,8 +32,11 @@ export const ENDINGS = {
   close: 2,
 } as const;
 
-/** What the workers count, in the order of their columns. */
-export const COUNTERS = ["requests", "reads", "readBytes", "misses"] as const;
+/**
+ * What the workers count, in the order of their columns. `misses` are READs left to the main thread, `resent` requests
+ * that a predecessor took and did not answer.
+ */
+export const COUNTERS = ["requests", "reads", "readBytes", "misses", "resent"] as const;
 
 /** Sums over the life of a connection. */
 export interface SessionCounts extends Readonly<Record<(typeof COUNTERS)[number], number>> {

@@ -5,7 +5,7 @@
  */
 import { readSync, writeSync } from "node:fs";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { decodeUnique } from "../format/fuse/header.ts";
+import { decodeUnique, FUSE_UNIQUE_RESEND } from "../format/fuse/header.ts";
 import { FUSE_ERRORS } from "../format/fuse/opcodes.ts";
 import { addon } from "../native/addon.ts";
 import { FuseHandler } from "./fuse-handler.ts";
@@ -69,6 +69,7 @@ function writeReply(length: number): boolean {
 function answer(length: number): void {
   const handled = handler.handle(length);
   count("requests", 1);
+  if ((control.current[index] as number) >= FUSE_UNIQUE_RESEND) count("resent", 1);
   if (handler.isRead) noteRead();
   if (typeof handled !== "number") {
     if ("nodeId" in handled) count("misses", 1);

@@ -50,6 +50,12 @@ export function isPlanReady(plan: ReadPlan, blobs: readonly (SharedBlob | undefi
   return true;
 }
 
+/**
+ * Bytes of the largest piece in which Linux keeps a file in memory. It forgets whole pieces only: what was read of one
+ * before goes with the read that reaches its end.
+ */
+const LARGEST_FOLIO = 2 ** 21;
+
 /** Told of bytes of a cache file that were read: the kernel keeps them under another name. */
 export type DropCached = (fd: number, offset: number, length: number) => void;
 
@@ -88,7 +94,8 @@ export function readPlan(
       length += next.length;
     }
     readExactly(blob.fd, target, at, length, start);
-    dropCached?.(blob.fd, start, length);
+    const from = Math.max(0, start - LARGEST_FOLIO);
+    dropCached?.(blob.fd, from, start + length - from);
     at += length;
   }
 }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { CodedError, isCoded } from "../base/errors.ts";
@@ -125,7 +126,7 @@ export async function mountImage(options: MountOptions, signal: AbortSignal): Pr
   let reason = `engine ${wanted} was asked for`;
   if (wanted === "auto" || wanted === "erofs") {
     try {
-      const cacheFiles = await findCacheFiles(view.blobRows.length, options, signal);
+      const cacheFiles = await findCacheFiles(view.blobRows, options, signal);
       const image = { name: served.name, bootstrap, chunks };
       const directory = options.cacheDirectory;
       const mount = await ErofsMount.open(mountpoint, image, { ...served, directory, cacheFiles });
@@ -161,7 +162,7 @@ export async function mountImage(options: MountOptions, signal: AbortSignal): Pr
 
 /** By row of the blob table: the cache file of a blob that is there whole, for the kernel to read. */
 async function findCacheFiles(
-  count: number,
+  blobRows: BootstrapView["blobRows"],
   options: MountOptions,
   signal: AbortSignal,
 ): Promise<(string | undefined)[]> {
@@ -171,7 +172,12 @@ async function findCacheFiles(
     throw new ErofsUnusable("chunks do not lie where the bootstrap says (RAFS v5)");
   }
   const files: (string | undefined)[] = [];
-  for (let row = 0; row < count; row++) {
+  for (const [row, { id }] of blobRows.entries()) {
+    // To open a blob takes its chunk table, perhaps from far away: not for one that was never cached.
+    if (!existsSync(join(options.cacheDirectory, `${id}.blob.data`))) {
+      files.push(undefined);
+      continue;
+    }
     const blob = await options.blobs.open(row, { signal });
     files.push((await blob.verifyWhole(signal)) ? blob.cache.dataPath : undefined);
   }

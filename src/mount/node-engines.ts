@@ -2,9 +2,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { CodedError } from "../base/errors.ts";
 import { requireAddon, type SystemError } from "../native/addon.ts";
 import { MOUNT_FLAGS, UNMOUNT_FLAGS } from "../native/mount-flags.ts";
-import { type ErofsFiles, ErofsUnusable, mountErofsFiles, requireSound } from "./erofs-engine.ts";
+import { type ErofsFiles, ErofsUnusable, mountErofsFiles } from "./erofs-engine.ts";
 import { listMounts } from "./mount-table.ts";
 import type { NodeMount } from "./node-mount.ts";
+import { requireSound } from "./sound-bootstrap.ts";
 
 /** Milliseconds between two looks at the mount table. */
 const LOOK_INTERVAL_MS = 10;
@@ -41,7 +42,7 @@ export async function mountErofs(
   options: ErofsOptions = {},
 ): Promise<MountedBy> {
   const { bootstrap, blobCount } = node.imageOf(number);
-  requireSound(bootstrap);
+  await requireSound(bootstrap);
   const directory = `${node.directory}/${number}`;
   const rows = Array.from({ length: blobCount }, (_, row) => row);
   const cached = rows.filter((row) => options.cacheFiles?.[row] !== undefined).length;

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { mountErofsLoops } from "#src/mount/erofs-engine.js";
 import { bindTree, mountErofs, mountNodeImage, unmountImage } from "#src/mount/node-engines.js";
 import { addon } from "#src/native/addon.js";
 import { readJsonLines } from "../support/fixtures.ts";
+import { contentOf, imageOfManyBlobs } from "../support/many-blobs.ts";
 import { comparable, listMounted, shell, skipFuse } from "../support/mounted-image.ts";
 import { NodeFolder } from "../support/node-folder.ts";
 import { recordedTimes } from "../support/recorded-times.ts";
@@ -116,6 +119,38 @@ describe("the FUSE superblock of a node", { skip }, () => {
       assert.notEqual((await stuck).status, 0);
     }
     assert.equal((await reader).stdout, `${expectedSum(kept, LARGE)}  -\n`);
+    assert.deepEqual(folder.errors, []);
+  });
+
+  it("gives EROFS 200 devices, whose names take more than a page of mount options", async () => {
+    await using folder = await NodeFolder.open();
+    const count = 200;
+    const image = imageOfManyBlobs(count, join(folder.path, "cache-many"));
+    await folder.node.addImage(1, image);
+    const mountpoint = folder.mountpoint("m");
+    await mountErofs(folder.node, 1, mountpoint);
+    const sums = await shell(`cd ${mountpoint} && for row in $(seq 0 ${count - 1}); do sha256sum $row; done`);
+    const expected = Array.from({ length: count }, (_, row) => {
+      return `${createHash("sha256").update(contentOf(row)).digest("hex")}  ${row}\n`;
+    });
+    assert.deepEqual(sums, { status: 0, stdout: expected.join(""), stderr: "" });
+    await unmountImage(mountpoint);
+    await image.blobs[Symbol.asyncDispose]();
+  });
+
+  it("reads the same through loop devices, for kernels whose EROFS takes no files", async () => {
+    await using folder = await NodeFolder.open();
+    const run = RUNS[0] ?? "";
+    await folder.add(1, run);
+    const mountpoint = folder.mountpoint("m");
+    const files = { bootstrap: `${folder.directory}/1/boot`, blobs: [`${folder.directory}/1/0`] };
+    assert.equal(await mountErofsLoops(files, mountpoint), "through loop devices");
+    assert.deepEqual(comparable(await listMounted(mountpoint)), expectedRows(run));
+    const loops = async () =>
+      (await shell(`losetup -l -n -O BACK-FILE | grep -c ${folder.path}`)).stdout.trim();
+    assert.equal(await loops(), "2");
+    await unmountImage(mountpoint);
+    assert.equal(await loops(), "0");
     assert.deepEqual(folder.errors, []);
   });
 
