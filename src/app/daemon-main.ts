@@ -4,6 +4,7 @@
  *
  * Argument: the configuration file, none for the default.
  */
+import { rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isCoded } from "../base/errors.ts";
 import { VERSION } from "../base/version.ts";
@@ -95,6 +96,8 @@ class Daemon {
   async leave(unmount: boolean): Promise<void> {
     const closing = this.#server?.[Symbol.asyncDispose]();
     await Promise.race([closing, new Promise((resolve) => setTimeout(resolve, LAST_CALLS_MS))]);
+    // Nobody comes after this one: whoever asks shall hear so at once.
+    if (unmount && !this.#start.hasControlSocket) rmSync(this.#config.socket, { force: true });
     await this.#service.leave(unmount);
   }
 

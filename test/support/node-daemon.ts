@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +13,9 @@ import { shell } from "./mounted-image.ts";
 /** Milliseconds in which a daemon must have done what a test waits for; this machine may be busy. */
 const PATIENCE_MS = 30_000;
 
-const signal = new AbortController().signal;
+const { signal } = new AbortController();
+// A test makes many calls at once.
+setMaxListeners(0, signal);
 
 /** `nydus-daemon` as a user would start it, with everything in a temporary folder. */
 export class NodeDaemon implements AsyncDisposable {
