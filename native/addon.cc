@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "calls.h"
+#include "codecs.h"
 #include "mounts.h"
 
 namespace {
@@ -180,5 +181,7 @@ NAPI_MODULE_INIT() {
   };
   TRY(napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions));
   TRY(DefineMounts(env, exports));
+  TRY(DefineIsal(env, exports));
+  TRY(DefineLz4(env, exports));
   return exports;
 }
