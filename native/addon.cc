@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "calls.h"
+#include "codecs.h"
 #include "mounts.h"
 #include "processes.h"
 
@@ -182,5 +183,7 @@ NAPI_MODULE_INIT() {
   TRY(napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions));
   TRY(DefineMounts(env, exports));
   TRY(DefineProcesses(env, exports));
+  TRY(DefineIsal(env, exports));
+  TRY(DefineLz4(env, exports));
   return exports;
 }

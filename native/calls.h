@@ -8,16 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "try.h"
+
 namespace {
 
 constexpr size_t kMaxPath = 4096;
 constexpr size_t kMaxXattr = 65536;
-
-// A failed Node-API call leaves an exception or a bug; either way the function answers with nothing.
-#define TRY(call)                        \
-  do {                                   \
-    if ((call) != napi_ok) return nullptr; \
-  } while (0)
 
 const char* ErrnoName(int number) {
   switch (number) {

@@ -16,13 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { decompressLayer } from "../dist/codec/layer-stream.js";
-import { readLayer } from "../dist/convert/layer-reader.js";
-import { BootstrapView } from "../dist/image/bootstrap-view.js";
-import { checkBootstrap } from "../dist/image/check.js";
-import { buildLayerTree } from "../dist/image/overlay.js";
-import { Filesystem } from "../dist/mount/filesystem.js";
-import { CONVERT, dropCaches, MOUNT, ROOT, startRegistry } from "./benchmarks/support.mjs";
+import { CONVERT, dropCaches, MOUNT, startRegistry } from "./benchmarks/support.mjs";
 
 const seconds = Number(process.argv[2] ?? 20);
 const NAMES = 20_000;
@@ -230,74 +224,6 @@ async function interruptedConversions(image) {
   return `${rounds} interrupts`;
 }
 
-async function* piecesOf(bytes) {
-  yield bytes;
-}
-
-async function damagedLayers() {
-  const layer = await readFile(join(ROOT, "fixtures/golden/made/layer2.tar"));
-  const end = Date.now() + seconds * 1000;
-  let rounds = 0;
-  let refused = 0;
-  for (; Date.now() < end; rounds++) {
-    const bytes = Buffer.from(layer.subarray(0, draw(3) === 0 ? draw(layer.length) : layer.length));
-    for (let change = 0; change < 3; change++) bytes[draw(bytes.length)] ^= 1 << draw(8);
-    try {
-      const entries = [];
-      for await (const { entry, content } of readLayer(decompressLayer(piecesOf(bytes)))) {
-        entries.push(entry.type === "file" ? { ...entry, size: 0, chunks: [] } : entry);
-        for await (const _ of content ?? []);
-      }
-      buildLayerTree(entries);
-    } catch (error) {
-      check(error.name === "CodedError", error.stack);
-      refused++;
-    }
-  }
-  return `${rounds} layers, ${refused} refused`;
-}
-
-async function damagedBootstraps() {
-  const bootstrap = await readFile(join(ROOT, "fixtures/golden/made/v6-zstd-blake3/bootstrap"));
-  const end = Date.now() + seconds * 1000;
-  let rounds = 0;
-  let refused = 0;
-  for (; Date.now() < end; rounds++) {
-    const bytes = Buffer.from(bootstrap);
-    for (let change = 0; change < 1 + draw(5); change++) {
-      const place = draw(3) === 0 ? 1024 + draw(384) : draw(bytes.length - 8);
-      if (draw(2) === 0) bytes[place] ^= 1 << draw(8);
-      else bytes.writeUInt32LE([0, 1, 0xffff_ffff, 0x7fff_ffff, 4096][draw(5)], place);
-    }
-    checkBootstrap(bytes);
-    const tolerant = (call) => {
-      try {
-        return call();
-      } catch (error) {
-        check(error.name === "CodedError", error.stack);
-        refused++;
-      }
-    };
-    const filesystem = tolerant(() => new Filesystem(new BootstrapView(bytes)));
-    const pending = filesystem === undefined ? [] : [filesystem.rootNid];
-    const seen = new Set(pending);
-    for (let nid = pending.pop(); nid !== undefined; nid = pending.pop()) {
-      tolerant(() => filesystem.attributes(nid));
-      tolerant(() => filesystem.xattrs(nid));
-      tolerant(() => filesystem.plan(nid, 0, 2 ** 20));
-      const isDirectory = tolerant(() => filesystem.attributes(nid).mode >> 12 === 4);
-      if (isDirectory !== true) continue;
-      tolerant(() => {
-        for (const { nid: child } of filesystem.entriesFrom(nid, 0)) {
-          if (!seen.has(child)) pending.push(child);
-          seen.add(child);
-        }
-      });
-    }
-  }
-  return `${rounds} bootstraps, ${refused} faults found`;
-}
-
 async function otherSurroundings(image) {
   const environments = [
     { TZ: "Asia/Tokyo", LANG: "C" },
@@ -327,8 +253,6 @@ const runs = [
   ["listing while caches drop", () => listingWhileCachesDrop(image)],
   ["interrupted conversions", () => interruptedConversions(digest)],
   ["the same digest everywhere", () => otherSurroundings(digest)],
-  ["damaged layers", damagedLayers],
-  ["damaged bootstraps", damagedBootstraps],
 ];
 const rows = [];
 for (const [name, run] of runs) {

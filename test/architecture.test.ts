@@ -10,7 +10,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   format: ["base"],
   image: ["base", "format"],
   native: ["base"],
-  codec: ["base"],
+  codec: ["base", "native"],
   net: ["base"],
   telemetry: ["base"],
   store: ["base", "format", "codec"],

@@ -6,7 +6,7 @@ import { convertedImage, mountNydusd, mountOurs } from "./mounts.mjs";
 import { dropCaches, Figures, timed } from "./support.mjs";
 
 const figures = new Figures("metadata", process.argv.includes("--json"));
-const rounds = 3;
+const rounds = Number(process.env.NYDUS_BENCH_ROUNDS ?? 3);
 const converted = await convertedImage();
 try {
   const cache = join(converted.work, "cache");

@@ -6,7 +6,7 @@ import { cachedBytes, convertedImage, loseOneChunkEach, mountNydusd, mountOurs }
 import { dropCaches, Figures, has, timed } from "./support.mjs";
 
 const figures = new Figures("read", process.argv.includes("--json"));
-const rounds = 3;
+const rounds = Number(process.env.NYDUS_BENCH_ROUNDS ?? 3);
 const converted = await convertedImage();
 const readAll = (mountpoint) =>
   timed(["sh", "-c", `tar -cf - -C ${mountpoint} . | cat > /dev/null`]).wallSeconds;

@@ -47,6 +47,7 @@ export async function checkBlob(
     findings.add("ERR_BLOB_CORRUPT", where, `has ${size} bytes, the manifest says ${expected}`);
   }
   const sections = await readSections(blob, size, source, findings, options);
+  checkStoredSize(blob, size, sections, findings);
   const recorded = await readDigests(chunked, sections, source, findings, options);
   const whole = { start: 0, end: size };
   const digests = sections.sections.get(SECTION_NAMES.DIGESTS);
@@ -69,6 +70,21 @@ export async function checkBlob(
   }
   // The id of a blob is in the bootstrap: when it is the digest of the whole file, it proves every chunk.
   return { ...counts, ...(isNamed(ofWhole) && { unverified: 0 }), size };
+}
+
+/** What the bootstrap says of the length of the file: all of it, or what lies before the blob's own bootstrap. */
+function checkStoredSize(
+  blob: Blob,
+  size: number,
+  { sections }: BlobSections,
+  findings: CheckFindings,
+): void {
+  const bootstrapOffset = sections.get(SECTION_NAMES.BOOTSTRAP)?.offset;
+  if (blob.storedSize === size || blob.storedSize === bootstrapOffset) return;
+  const what = `has ${size} bytes, the bootstrap says ${blob.storedSize}`;
+  if (blob.storedSize > size) findings.add("ERR_BLOB_CORRUPT", `blob ${blob.id}`, what);
+  // Readers take where chunks end from the chunk information, and do not miss the number.
+  else findings.warn("ERR_BLOB_CORRUPT", `blob ${blob.id}`, what);
 }
 
 async function readSections(

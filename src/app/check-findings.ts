@@ -30,15 +30,13 @@ export class CheckFindings {
   }
 
   /** What does not make the image wrong. */
-  warn(code: FindingCode, where: string, message: string): void {
+  warn(code: FindingCode | ErrorCode, where: string, message: string): void {
     this.#push({ code, severity: "warning", where, message });
   }
 
-  /** Findings of the bootstrap's own check. */
+  /** Findings of the checks of metadata. */
   addAll(findings: readonly Finding[]): void {
-    for (const { code, severity, where, message } of findings) {
-      this.#push({ code, severity, where: `bootstrap: ${where}`, message });
-    }
+    for (const finding of findings) this.#push(finding);
   }
 
   /**

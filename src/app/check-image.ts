@@ -1,11 +1,13 @@
-import { equalBytes } from "../base/bytes.ts";
-import { digestHex } from "../base/digest.ts";
-import { isCoded } from "../base/errors.ts";
-import { digestChunk } from "../codec/digest.ts";
+import { equalBytes, toHex } from "../base/bytes.ts";
+import { digestFromHex, digestHex } from "../base/digest.ts";
+import { type CodedError, isCoded } from "../base/errors.ts";
+import { createSha256, digestChunk } from "../codec/digest.ts";
+import { decompressLayer } from "../codec/layer-stream.ts";
 import { decodeBlobMetaFile } from "../format/blob/blob-meta-file.ts";
 import type { Descriptor, Platform } from "../format/oci/descriptor.ts";
 import { decodeImageConfig, type ImageConfig } from "../format/oci/image-config.ts";
 import { checkBootstrap } from "../image/check.ts";
+import { checkChunkInformation } from "../image/check-chunk-information.ts";
 import type { Blob } from "../image/chunk.ts";
 import { rowDifferences } from "../image/row-differences.ts";
 import type { LsRow } from "../image/tree-rows.ts";
@@ -14,7 +16,7 @@ import type { ImageSource } from "../store/image-source.ts";
 import { readBlobMeta } from "./blob-meta.ts";
 import { checkBlob } from "./check-blob.ts";
 import { type CheckFinding, CheckFindings, MAX_FINDINGS_PER_PLACE } from "./check-findings.ts";
-import { manifestFaults } from "./check-manifest.ts";
+import { configDifferences, configFaults, isHistoryWhole, manifestFaults } from "./check-manifest.ts";
 import { listImage } from "./list-image.ts";
 import type { NydusImage } from "./nydus-image.ts";
 import { type LocatedImage, openLocatedImage } from "./open-nydus-image.ts";
@@ -54,41 +56,64 @@ export interface CheckSummary {
 
 /**
  * Checks all of an image: manifest, bootstrap, chunk tables, every chunk, every blob, and the tree against
- * an original.
+ * an original. Of an image whose chunks this release does not read, it checks all the rest.
  *
- * @throws {CodedError} ERR_FEATURE_UNSUPPORTED naming the feature, ERR_OPTION_INVALID, and what sources
- *   throw when they cannot be reached. What is wrong with the image is a finding.
+ * @throws {CodedError} ERR_FEATURE_UNSUPPORTED naming the feature, when nothing else is wrong with the image;
+ *   ERR_OPTION_INVALID, and what sources throw when they cannot be reached. What is wrong with the image is a
+ *   finding.
  */
 export async function checkImage(located: LocatedImage, options: CheckOptions): Promise<CheckSummary> {
   const findings = new CheckFindings(options.onFinding);
   options.onProgress(`bootstrap of ${located.name}`);
-  const image = openOrFind(located, findings);
+  const { image, unsupported } = openOrFind(located, findings);
   const totals = { blobs: 0, verifiedChunks: 0, unverifiedChunks: 0, storedBytes: 0 };
   let names = 0;
   if (image !== undefined) {
+    const isReadable = unsupported === undefined;
     const config = await checkManifest(image, findings, options);
-    const blobs = await loadTables(image, findings, options);
-    if (options.metadataOnly !== true) await checkBlobs(image, blobs, findings, options, totals);
-    names = await checkNames(image, config, findings, options);
+    const blobs = isReadable ? await loadTables(image, findings, options) : [];
+    if (options.metadataOnly !== true) {
+      const read = await checkBlobs(image, blobs, findings, options, totals);
+      await checkOtherLayers(image, read, findings, options);
+    }
+    const withContents = options.metadataOnly !== true && isReadable;
+    names = await checkNames(image, config, withContents, findings, options);
+  }
+  if (unsupported !== undefined) {
+    if (findings.errors === 0) throw unsupported;
+    findings.add(unsupported.code, "bootstrap", unsupported.message);
   }
   const { errors, warnings, exit } = findings;
   return { errors, warnings, names, ...totals, exit };
 }
 
-function openOrFind(located: LocatedImage, findings: CheckFindings): NydusImage | undefined {
+/** @returns The image as far as it can be read, and what of it this release does not read. */
+function openOrFind(
+  located: LocatedImage,
+  findings: CheckFindings,
+): { image: NydusImage | undefined; unsupported: CodedError | undefined } {
   let image: NydusImage | undefined;
   let failure: unknown;
+  let unsupported: CodedError | undefined;
   try {
     image = openLocatedImage(located);
   } catch (error) {
-    if (isCoded(error, "ERR_FEATURE_UNSUPPORTED", "ERR_OPTION_INVALID")) throw error;
+    if (isCoded(error, "ERR_OPTION_INVALID")) throw error;
     failure = error;
+    if (isCoded(error, "ERR_FEATURE_UNSUPPORTED")) {
+      unsupported = error;
+      image = openLocatedImage(located, { allowUnsupported: true });
+    }
   }
   const found = checkBootstrap(located.bootstrapBytes, { digest: digestChunk });
   // The bootstrap does not know the blob it is part of, but here the user or the file's name said it.
-  findings.addAll(found.filter(({ code }) => code !== "blob-id-placeholder" || located.blobId === undefined));
+  const told = found.filter(
+    ({ code }) =>
+      code !== "feature-unsupported" && (code !== "blob-id-placeholder" || located.blobId === undefined),
+  );
+  findings.addAll(told.map((finding) => ({ ...finding, where: `bootstrap: ${finding.where}` })));
   if (image === undefined && findings.errors === 0) findings.addError(failure, "bootstrap");
-  return image;
+  return { image, unsupported };
 }
 
 async function checkManifest(
@@ -97,16 +122,50 @@ async function checkManifest(
   { signal }: CheckOptions,
 ): Promise<ImageConfig | undefined> {
   if (selected === undefined || imageSource === undefined) return undefined;
+  for (const fault of manifestFaults(selected, bootstrap)) {
+    findings.add("ERR_IMAGE_INVALID", "manifest", fault);
+  }
   try {
-    const bytes = await imageSource.readDocument(selected.manifest.config, { signal });
-    const config = decodeImageConfig(bytes);
-    for (const fault of manifestFaults(selected, config, bootstrap)) {
-      findings.add("ERR_IMAGE_INVALID", "manifest", fault);
+    const config = decodeImageConfig(await imageSource.readDocument(selected.manifest.config, { signal }));
+    const diffId = await diffIdOf(imageSource.openBlob(selected.bootstrapLayer, { signal }));
+    for (const fault of configFaults(config, selected, diffId)) {
+      findings.add("ERR_IMAGE_INVALID", "configuration", fault);
+    }
+    if (!isHistoryWhole(config)) {
+      findings.warn("ERR_IMAGE_INVALID", "configuration", "has a history of other layers than it has");
     }
     return config;
   } catch (error) {
     findings.addError(error, "configuration");
     return undefined;
+  }
+}
+
+/** Digest of a layer's uncompressed bytes. */
+async function diffIdOf(layer: AsyncIterable<Uint8Array>): Promise<string> {
+  const sha256 = createSha256();
+  for await (const piece of decompressLayer(layer)) sha256.update(piece);
+  return digestFromHex(toHex(sha256.digest()));
+}
+
+/** Reads the layers that no blob of the bootstrap was read from: what is pulled must be what it is named. */
+async function checkOtherLayers(
+  { selected, imageSource }: NydusImage,
+  read: ReadonlySet<string>,
+  findings: CheckFindings,
+  options: CheckOptions,
+): Promise<void> {
+  if (selected === undefined || imageSource === undefined) return;
+  const seen = new Set(read);
+  for (const layer of selected.manifest.layers) {
+    if (layer === selected.bootstrapLayer || seen.has(digestHex(layer.digest))) continue;
+    seen.add(digestHex(layer.digest));
+    options.onProgress(`layer ${layer.digest}`);
+    try {
+      for await (const _ of imageSource.openBlob(layer, options));
+    } catch (error) {
+      findings.addError(error, `layer ${layer.digest}`);
+    }
   }
 }
 
@@ -123,7 +182,13 @@ async function loadTables(
     let loaded: CacheableBlob | undefined;
     try {
       loaded = await image.loadBlob(index, options);
-      if (options.metadataOnly !== true) await checkOwnTable(image, blob, loaded, findings, options);
+      const { metaBytes, table } = loaded;
+      // RAFS v5 has its chunks in the inodes alone.
+      if (metaBytes !== undefined) {
+        const { header } = decodeBlobMetaFile(metaBytes);
+        findings.addAll(checkChunkInformation(where, blob, header, table));
+        if (options.metadataOnly !== true) await checkOwnTable(image, blob, metaBytes, findings, options);
+      }
     } catch (error) {
       findings.addError(error, where);
     }
@@ -136,23 +201,24 @@ async function loadTables(
 async function checkOwnTable(
   image: NydusImage,
   blob: Blob,
-  { metaBytes }: CacheableBlob,
+  metaBytes: Uint8Array,
   findings: CheckFindings,
   options: CheckOptions,
 ): Promise<void> {
-  if (metaBytes === undefined) return;
   const own = decodeBlobMetaFile(await readBlobMeta(image.source, blob, options));
   if (equalBytes(own.chunkInformation, decodeBlobMetaFile(metaBytes).chunkInformation)) return;
   findings.add("ERR_BLOB_CORRUPT", `blob ${blob.id}`, "has other chunk information than the bootstrap layer");
 }
 
+/** @returns Ids of the blobs that were read from start to end. */
 async function checkBlobs(
   image: NydusImage,
   blobs: readonly (CacheableBlob | undefined)[],
   findings: CheckFindings,
   options: CheckOptions,
   totals: { blobs: number; verifiedChunks: number; unverifiedChunks: number; storedBytes: number },
-): Promise<void> {
+): Promise<ReadonlySet<string>> {
+  const read = new Set<string>();
   const layers = new Map<string, Descriptor>(
     image.selected?.manifest.layers.map((layer) => [digestHex(layer.digest), layer]),
   );
@@ -163,6 +229,7 @@ async function checkBlobs(
     try {
       const size = layers.get(blob.id)?.size;
       const checked = await checkBlob({ blob, chunked, size }, image.source, findings, options);
+      read.add(blob.id);
       totals.blobs++;
       totals.verifiedChunks += checked.chunks - checked.unverified;
       totals.unverifiedChunks += checked.unverified;
@@ -175,17 +242,19 @@ async function checkBlobs(
       findings.addError(error, `blob ${blob.id}`);
     }
   }
+  return read;
 }
 
 /** @returns How many names the image has. */
 async function checkNames(
   image: NydusImage,
   config: ImageConfig | undefined,
+  withContents: boolean,
   findings: CheckFindings,
   options: CheckOptions,
 ): Promise<number> {
   const { original, signal } = options;
-  const digest = original !== undefined && options.metadataOnly !== true;
+  const digest = original !== undefined && withContents;
   let found: readonly LsRow[];
   try {
     if (digest) options.onProgress(`files of ${image.name}`);
@@ -194,7 +263,7 @@ async function checkNames(
     findings.addError(error, "files");
     return 0;
   }
-  if (original !== undefined) await compareWith(original, found, config, findings, options);
+  if (original !== undefined) await compareWith(original, found, config, withContents, findings, options);
   return found.length;
 }
 
@@ -202,23 +271,20 @@ async function compareWith(
   original: ImageSource,
   found: readonly LsRow[],
   config: ImageConfig | undefined,
+  withContents: boolean,
   findings: CheckFindings,
   options: CheckOptions,
 ): Promise<void> {
   options.onProgress(`layers of ${original.name}`);
   const { rows, config: originalConfig } = await readOriginal(original, options.platform, options);
-  const wanted = options.metadataOnly === true ? rows.map(({ sha256: _, ...row }) => row) : rows;
+  const wanted = withContents ? rows : rows.map(({ sha256: _, ...row }) => row);
   let told = 0;
   for (const { path, message } of rowDifferences(wanted, found)) {
     findings.add("ERR_IMAGE_DIFFERS", path, message);
     if (++told >= MAX_FINDINGS_PER_PLACE) break;
   }
-  if (config !== undefined && runtimeOf(config) !== runtimeOf(originalConfig)) {
-    findings.add("ERR_IMAGE_DIFFERS", "configuration", "is not that of the original");
+  if (config === undefined) return;
+  for (const difference of configDifferences(originalConfig, config)) {
+    findings.add("ERR_IMAGE_DIFFERS", "configuration", difference);
   }
-}
-
-/** What a container is run with. */
-function runtimeOf({ document }: ImageConfig): string {
-  return JSON.stringify([document["config"], document["architecture"], document["os"]]);
 }

@@ -1,5 +1,5 @@
 import { CodedError, isCoded } from "../base/errors.ts";
-import type { Chunk } from "../image/chunk.ts";
+import { type Chunk, HOLE } from "../image/chunk.ts";
 import type { RegularFile } from "../image/tree.ts";
 import type { ReadOptions } from "../store/blob-source.ts";
 import type { ChunkedBlob, ChunkRun, ChunkSource } from "../store/chunk-source.ts";
@@ -52,9 +52,10 @@ export class ChunkReader {
   async *readFile(file: RegularFile, options: ReadOptions): AsyncGenerator<Uint8Array, void, undefined> {
     let size = 0;
     for (const chunk of file.chunks) {
-      const bytes = await this.#read(chunk, options);
+      const { blobIndex, decodedSize } = chunk;
+      const bytes = blobIndex === HOLE ? new Uint8Array(decodedSize) : await this.#read(chunk, options);
       size += bytes.length;
-      if (bytes.length !== chunk.decodedSize || size > file.size) break;
+      if (bytes.length !== decodedSize || size > file.size) break;
       yield bytes;
     }
     if (size !== file.size) {

@@ -1,7 +1,7 @@
+import type { ChunkWorkers } from "../codec/chunk-workers.ts";
 import { ImageBlobs, type SharedBlobs } from "../daemon/shared-blobs.ts";
 import { CachedBlobs } from "../store/cached-blobs.ts";
 import { DecodedSource } from "../store/decoded-source.ts";
-import { retry } from "../store/retry.ts";
 import type { NydusImage } from "./nydus-image.ts";
 
 /** The read path of one image. */
@@ -13,8 +13,9 @@ export interface ReadPath {
 }
 
 /**
- * The read path, outermost first: single flight and the cache on disk, retries, and the place that has the blobs.
- * Bytes are verified where they are decoded, before anything else sees or keeps them.
+ * The read path, outermost first: single flight and the cache on disk, and the place that has the blobs, which alone
+ * tries again what failed. Bytes are verified where they are decoded, before anything else sees or keeps them. Threads
+ * decode and digest them, libuv's write them: this one only schedules.
  *
  * @param blobRows For each row that a reader names, the row in the blob table of the image.
  */
@@ -22,11 +23,12 @@ export function composeSource(
   image: NydusImage,
   cacheDirectory: string,
   blobRows: readonly number[],
+  workers: ChunkWorkers,
 ): ReadPath {
-  const network = new DecodedSource(image.source);
+  const network = new DecodedSource(image.source, { decode: (task) => workers.decode(task) });
   const blobs = new CachedBlobs({
     load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
-    source: retry(network),
+    source: network,
     directory: cacheDirectory,
   });
   return { blobs, network };
@@ -37,11 +39,12 @@ export function composeNodeSource(
   image: NydusImage,
   shared: SharedBlobs,
   blobRows: readonly number[],
+  workers: ChunkWorkers,
 ): { readonly blobs: ImageBlobs; readonly network: DecodedSource } {
-  const network = new DecodedSource(image.source);
+  const network = new DecodedSource(image.source, { decode: (task) => workers.decode(task) });
   const blobs = new ImageBlobs(shared, {
     load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
-    source: retry(network),
+    source: network,
   });
   return { blobs, network };
 }

@@ -35,6 +35,8 @@ export interface ConvertRequest {
   /** `os/arch[/variant]`; empty means the host's. */
   readonly platforms: readonly string[];
   readonly allPlatforms: boolean;
+  /** Whether the target gets an index of the originals, as they are, and the Nydus images. @default false */
+  readonly mergePlatform?: boolean;
   readonly options: Omit<ConvertOptions, "prefetch">;
   /** Absolute paths, as text. */
   readonly prefetch: readonly string[];
@@ -64,6 +66,10 @@ export async function runConvert(request: ConvertRequest, hooks: ConvertHooks): 
   const source = parseImageName(request.source);
   const target = parseImageName(request.target);
   const platforms = platformChoice(request);
+  const mergesPlatforms = request.mergePlatform === true;
+  if (mergesPlatforms && source.kind === "dir") {
+    throw new CodedError("ERR_OPTION_INVALID", "a directory has no image that could be merged");
+  }
   const prefetch = [...request.prefetch, ...readPrefetchFile(request.prefetchFile)];
   const options: ConvertOptions = { ...request.options, prefetch: prefetch.map(byteStringOfText) };
   // Before anything is opened, so that wrong usage shows no other failure first.
@@ -76,7 +82,7 @@ export async function runConvert(request: ConvertRequest, hooks: ConvertHooks): 
     source.kind === "dir"
       ? await convertImage(directoryInput(source.path, platforms), imageTarget, options, run)
       : await convertFrom(access, request.source, source, platforms, (input) =>
-          convertImage(input, imageTarget, options, run),
+          convertImage({ ...input, mergesPlatforms }, imageTarget, options, run),
         );
   if (request.reportFile !== undefined) writeReport(request.reportFile, report);
   return report;

@@ -12,6 +12,7 @@ import { StateWriter } from "../node/state-writer.ts";
 import type { StartMessage } from "../node/supervisor-messages.ts";
 import { makeDirectory } from "../store/make-directory.ts";
 import type { DaemonConfig } from "./daemon-config.ts";
+import { startDecodeWorkers } from "./decode-workers.ts";
 import { ImageAccess } from "./image-access.ts";
 import { NodeCredentials } from "./node-credentials.ts";
 import { type NodeImageParts, type OpenNodeImage, reopenNodeImage } from "./node-image.ts";
@@ -51,7 +52,8 @@ export class DaemonService {
     this.#log = log;
     this.credentials = credentials;
     const directory = imagesFolder(config);
-    this.parts = { access, blobs: new SharedBlobs(config.cacheDirectory), directory };
+    const blobs = new SharedBlobs(config.cacheDirectory);
+    this.parts = { access, blobs, workers: startDecodeWorkers(), directory };
     this.#writer = new StateWriter(this.#statePath, () => this.#state);
   }
 
@@ -69,6 +71,7 @@ export class DaemonService {
       plainHttp,
       certificateFiles,
       environment: process.env,
+      patience: "reader",
     });
     const service = new DaemonService(config, start, log, credentials, access);
     await mkdir(imagesFolder(config), { recursive: true, mode: 0o700 });

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { CodedError } from "../base/errors.ts";
 import { type ImageName, parseImageName } from "../format/oci/image-name.ts";
 import { formatReference } from "../format/oci/reference.ts";
@@ -7,9 +6,15 @@ import { ArchiveTarget } from "../layout/archive-target.ts";
 import { DockerArchiveSource } from "../layout/docker-archive-source.ts";
 import { openLayoutSource } from "../layout/layout-source.ts";
 import { LayoutTarget } from "../layout/layout-target.ts";
+import { type Certificates, withoutClient } from "../net/certificates.ts";
 import { HttpClient } from "../net/http-client.ts";
+import { proxiesOf } from "../net/proxy.ts";
+import { DEFAULT_RETRY, MOUNT_RETRY } from "../net/retry.ts";
+import { dockerCertificateFolders, readClientCertificate, readPem } from "../registry/certificate-files.ts";
+import { ConfiguredEndpoints } from "../registry/configured-endpoints.ts";
 import { CredentialFiles, defaultCredentialFiles } from "../registry/credential-files.ts";
 import { type CredentialSource, givenCredentials } from "../registry/credentials.ts";
+import type { RegistryDependencies, RegistryOptions } from "../registry/registry-client.ts";
 import { RegistrySource } from "../registry/registry-source.ts";
 import { RegistryTarget } from "../registry/registry-target.ts";
 import type { ImageSource, ImageTarget } from "../store/image-source.ts";
@@ -19,6 +24,8 @@ export interface Login {
   readonly username: string;
   readonly password: string;
 }
+
+const RETRIES = { job: DEFAULT_RETRY, reader: MOUNT_RETRY };
 
 /** How registries are reached. */
 export interface ImageAccessOptions {
@@ -30,27 +37,43 @@ export interface ImageAccessOptions {
   readonly plainHttp?: boolean;
   /** Files of certificates in PEM that are trusted beside the system's. @default [] */
   readonly certificateFiles?: readonly string[];
-  /** Says where credential files are: `process.env`. */
+  /** The certificate that we show to registries, and its key, in PEM. @default none */
+  readonly clientCertificate?: { readonly certificateFile: string; readonly keyFile: string };
+  /** A folder in the form of containerd's certs.d, with mirrors of registries. @default none */
+  readonly hostsFolder?: string;
+  /** Who waits for a registry that does not answer: a job, for minutes, or the reader of a mount. @default "job" */
+  readonly patience?: keyof typeof RETRIES;
+  /** Says where credential files and proxies are: `process.env`. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /** Opens images by the names users write. */
 export class ImageAccess implements AsyncDisposable {
-  readonly #http: HttpClient;
-  readonly #credentials: CredentialSource;
-  readonly #plainHttp: boolean;
+  readonly #registries: RegistryDependencies;
+  readonly #registryOptions: RegistryOptions;
 
-  private constructor(http: HttpClient, credentials: CredentialSource, plainHttp: boolean) {
-    this.#http = http;
-    this.#credentials = credentials;
-    this.#plainHttp = plainHttp;
+  private constructor(registries: RegistryDependencies, registryOptions: RegistryOptions) {
+    this.#registries = registries;
+    this.#registryOptions = registryOptions;
   }
 
-  /** @throws {CodedError} ERR_OPTION_INVALID when a file of certificates cannot be read. */
+  /**
+   * @throws {CodedError} ERR_OPTION_INVALID when a file of certificates cannot be read, or the environment names a proxy
+   *   of an unknown kind.
+   */
   static async create(options: ImageAccessOptions): Promise<ImageAccess> {
-    const extraCertificates = await Promise.all((options.certificateFiles ?? []).map(readCertificates));
+    const { environment, plainHttp = false, hostsFolder, patience = "job" } = options;
+    const certificates = await readCertificates(options);
+    const endpoints = new ConfiguredEndpoints({
+      plainHttp,
+      certificates,
+      certificateFolders: dockerCertificateFolders(environment),
+      hostsFolder,
+    });
     const credentials = options.credentials ?? credentialsOf(options);
-    return new ImageAccess(new HttpClient({ extraCertificates }), credentials, options.plainHttp ?? false);
+    const proxyFor = proxiesOf(environment);
+    const http = new HttpClient({ proxyFor, certificates: withoutClient(certificates) });
+    return new ImageAccess({ http, credentials, endpoints }, { retry: RETRIES[patience] });
   }
 
   /**
@@ -62,9 +85,7 @@ export class ImageAccess implements AsyncDisposable {
     const parsed = parseImageName(name);
     switch (parsed.kind) {
       case "registry":
-        return new RegistrySource({ http: this.#http, credentials: this.#credentials }, parsed.reference, {
-          plainHttp: this.#plainHttp,
-        });
+        return new RegistrySource(this.#registries, parsed.reference, this.#registryOptions);
       case "oci":
         return openLayoutSource(parsed.directory, parsed.tag);
       case "oci-archive":
@@ -88,9 +109,7 @@ export class ImageAccess implements AsyncDisposable {
         if (parsed.reference.digest !== undefined) {
           throw new CodedError("ERR_OPTION_INVALID", `target ${name} names a digest, which is not known yet`);
         }
-        return new RegistryTarget({ http: this.#http, credentials: this.#credentials }, parsed.reference, {
-          plainHttp: this.#plainHttp,
-        });
+        return new RegistryTarget(this.#registries, parsed.reference, this.#registryOptions);
       case "oci":
         return new LayoutTarget(parsed.directory, tagOf(parsed));
       case "oci-archive":
@@ -102,7 +121,7 @@ export class ImageAccess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#http[Symbol.asyncDispose]();
+    await this.#registries.http[Symbol.asyncDispose]();
   }
 }
 
@@ -143,10 +162,10 @@ function credentialsOf({ login, environment }: ImageAccessOptions): CredentialSo
   };
 }
 
-async function readCertificates(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    throw new CodedError("ERR_OPTION_INVALID", `certificates ${path} cannot be read`, { cause });
-  }
+async function readCertificates(options: ImageAccessOptions): Promise<Certificates> {
+  const { certificateFiles = [], clientCertificate } = options;
+  const trusted = await Promise.all(certificateFiles.map(readPem));
+  if (clientCertificate === undefined) return { trusted };
+  const { certificateFile, keyFile } = clientCertificate;
+  return { trusted, client: await readClientCertificate(certificateFile, keyFile) };
 }

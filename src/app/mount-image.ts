@@ -3,6 +3,7 @@ import { type ENGINES, type Engine, type MountedImage, mountImage } from "../mou
 import type { CacheCounts } from "../store/cached-blob.ts";
 import type { SourceCounts } from "../store/decoded-source.ts";
 import { composeSource, type ReadPath } from "./compose-source.ts";
+import { startDecodeWorkers } from "./decode-workers.ts";
 import { mountableBootstrap } from "./mountable-bootstrap.ts";
 import type { NydusImage } from "./nydus-image.ts";
 import { type PrefetchChoice, prefetch } from "./prefetch.ts";
@@ -72,7 +73,8 @@ export async function serveImage(
   hooks: MountHooks,
 ): Promise<MountStats> {
   const { bytes, blobRows, hasChunksInPlace } = mountableBootstrap(image.outline, image.bootstrapBytes);
-  const path = composeSource(image, options.cacheDirectory, blobRows);
+  await using workers = startDecodeWorkers();
+  const path = composeSource(image, options.cacheDirectory, blobRows, workers);
   await using blobs = path.blobs;
   const mounted = await mountImage(
     {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DirectorySource } from "../backend/directory-source.ts";
 import { toHex } from "../base/bytes.ts";
 import { CodedError } from "../base/errors.ts";
+import type { ChunkWorkers } from "../codec/chunk-workers.ts";
 import { sha256 } from "../codec/digest.ts";
 import type { ServedImage } from "../daemon/served-image.ts";
 import type { ImageBlobs, SharedBlobs } from "../daemon/shared-blobs.ts";
@@ -27,6 +28,8 @@ const MAX_META_SIZE = 4096 + 24 * MAX_CHUNK_COUNT;
 export interface NodeImageParts {
   readonly access: ImageAccess;
   readonly blobs: SharedBlobs;
+  /** Threads that decode and verify chunks, for all images together. */
+  readonly workers: ChunkWorkers;
   /** Folder with a folder for every image: its bootstrap and chunk tables. Absent when nothing is kept. */
   readonly directory: string | undefined;
 }
@@ -109,15 +112,15 @@ export function serveLocated(
 ): OpenNodeImage {
   // Shared once and for all: a node holds hundreds of them.
   const image = openLocatedImage({ ...located, bootstrapBytes: shareBytes(located.bootstrapBytes) });
-  const { bytes, blobRows } = mountableBootstrap(image.outline, image.bootstrapBytes);
-  const { blobs, network } = composeNodeSource(image, parts.blobs, blobRows);
+  const { bytes, blobRows, hasChunksInPlace } = mountableBootstrap(image.outline, image.bootstrapBytes);
+  const { blobs, network } = composeNodeSource(image, parts.blobs, blobRows, parts.workers);
   return {
     name: image.name,
     blobId: located.blobId,
     blobDirs,
     bootstrapDigest: toHex(sha256(image.bootstrapBytes)),
     bootstrap: shareBytes(bytes),
-    isKernelReadable: image.outline.fsVersion === 6,
+    hasChunksInPlace,
     blobIds: blobRows.map((row) => image.outline.blobs[row]?.id ?? ""),
     blobs,
     counts: network.counts,

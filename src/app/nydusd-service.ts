@@ -11,6 +11,7 @@ import type { EventLog } from "../node/event-log.ts";
 import { closeConnection, type NodeConnection, openConnection } from "../node/node-connection.ts";
 import type { Credentials } from "../registry/credentials.ts";
 import { makeDirectory } from "../store/make-directory.ts";
+import { startDecodeWorkers } from "./decode-workers.ts";
 import { ImageAccess } from "./image-access.ts";
 import { readMetaFile, serveLocated } from "./node-image.ts";
 import { type NydusdBackend, parseNydusdConfig } from "./nydusd-config.ts";
@@ -40,6 +41,7 @@ export class NydusdService {
   readonly #connection: NodeConnection;
   readonly #node: NodeMount;
   readonly #log: EventLog;
+  readonly #workers = startDecodeWorkers();
   /** By folder of the cache. */
   readonly #caches = new Map<string, SharedBlobs>();
   /** By mountpoint: credentials that were renewed since, and what holds the connections of the image. */
@@ -124,6 +126,7 @@ export class NydusdService {
     await this.images.detachAll();
     await this.#node[Symbol.asyncDispose]();
     await this.images.close();
+    await this.#workers[Symbol.asyncDispose]();
     await closeConnection(this.#options.nodeDirectory);
     closeSync(this.#connection.fd);
   }
@@ -146,22 +149,24 @@ export class NydusdService {
     const blobs = this.#caches.get(directory) ?? new SharedBlobs(directory);
     this.#caches.set(directory, blobs);
     await makeDirectory(directory, 0o700);
+    const common = { blobs, workers: this.#workers, directory: undefined };
     const blobDirs = backend.kind === "localfs" ? backend.directories : [];
     const found = await locateNydusImage({ bootstrap, blobDirs }, { signal: new AbortController().signal });
     const metaFiles = await readMetaFiles(dirname(bootstrap));
     if (backend.kind === "localfs") {
       const access = await ImageAccess.create({ environment: process.env });
-      return serveLocated({ ...found, metaFiles }, { access, blobs, directory: undefined }, blobDirs);
+      return serveLocated({ ...found, metaFiles }, { ...common, access }, blobDirs);
     }
     const access = await ImageAccess.create({
       environment: process.env,
+      patience: "reader",
       plainHttp: backend.plainHttp,
       certificateFiles: backend.certificateFiles,
       credentials: { find: async () => this.#renewed.get(place) ?? backend.credentials },
     });
     const source = access.openSource(`${backend.host}/${backend.repository}`);
     const located = { ...found, metaFiles, source: source.blobs, imageSource: source, resources: access };
-    return serveLocated(located, { access, blobs, directory: undefined }, undefined);
+    return serveLocated(located, { ...common, access }, undefined);
   }
 }
 

@@ -1,7 +1,7 @@
 import { throwIfAborted } from "../base/abort.ts";
 import type { ByteString } from "../base/bytes.ts";
 import { limit } from "../base/limit.ts";
-import type { Chunk } from "../image/chunk.ts";
+import { type Chunk, HOLE } from "../image/chunk.ts";
 import { type Directory, type Image, type Inode, listTree } from "../image/tree.ts";
 import type { MountBlobs } from "../mount/mount-blob.ts";
 import type { ChunkRun } from "../store/chunk-source.ts";
@@ -59,6 +59,7 @@ function findInode(root: Directory, path: ByteString): Inode | undefined {
 function runsOf(inodes: readonly Inode[]): { readonly blobIndex: number; readonly run: ChunkRun }[] {
   const runs: { blobIndex: number; run: { first: number; count: number } }[] = [];
   for (const chunk of inodes.flatMap(chunksBelow)) {
+    if (chunk.blobIndex === HOLE) continue;
     const last = runs.at(-1);
     const isNext =
       last?.blobIndex === chunk.blobIndex &&

@@ -32,6 +32,10 @@ function messageWithCause(error: Error): string {
   let cause = error.cause;
   for (let depth = 0; depth < 5 && cause instanceof Error; depth++) {
     if (!(cause instanceof CodedError && cause.code === "ERR_ABORTED") && !message.includes(cause.message)) {
+      // "cannot be written: ENOSPC" and its cause "ENOSPC: no space left on device" name the errno once.
+      const errno = /^E[A-Z0-9]+(?=: )/.exec(cause.message)?.[0];
+      if (errno !== undefined && message.endsWith(`: ${errno}`))
+        message = message.slice(0, -errno.length - 2);
       message += `: ${cause.message}`;
     }
     cause = cause.cause;

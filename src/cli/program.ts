@@ -3,6 +3,7 @@ import { CodedError } from "../base/errors.ts";
 import { parseSize } from "../base/options.ts";
 import { failureOf } from "./exit.ts";
 import { Output } from "./output.ts";
+import { printVersion, VersionRequest } from "./version-option.ts";
 
 /** What a command's action works with. */
 export interface CommandRun {
@@ -122,21 +123,28 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
     if (!outputFailed.aborted) process.exitCode = programRun.status;
   } catch (error) {
     if (outputFailed.aborted) return;
-    // Help and version end this way too.
+    // Help ends this way too.
     if (error instanceof CommanderError && error.exitCode === 0) return;
+    if (error instanceof VersionRequest) {
+      printVersion(new Output({ json: isOn("--json", argv), quiet: false }), isOn("--verbose", argv));
+      return;
+    }
     report(program.name(), error, argv);
   }
 }
 
+/** Whether a flag is on, also where the command line was not parsed to its end. */
+function isOn(flag: string, argv: readonly string[]): boolean {
+  return argv.includes(flag) || process.env[environmentName(flag)] !== undefined;
+}
+
 function report(name: string, error: unknown, argv: readonly string[]): void {
   const { exit, code, message } = failureOf(error);
-  const isOn = (flag: string): boolean =>
-    argv.includes(flag) || process.env[environmentName(flag)] !== undefined;
-  const line = isOn("--json")
+  const line = isOn("--json", argv)
     ? JSON.stringify({ type: "error", code, message, exit })
     : `${name}: ${message} [${code}]`;
   process.stderr.write(`${line}\n`);
-  if (isOn("--verbose") && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  if (isOn("--verbose", argv) && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   process.exitCode = exit;
 }
 

@@ -1,5 +1,5 @@
 import type { Compressor, Digester } from "../base/algorithm.ts";
-import type { ErrorCode } from "../base/errors.ts";
+import type { TaskFailure } from "./task-failure.ts";
 
 /** Chunks to digest and compress. */
 export interface EncodeTask {
@@ -48,17 +48,34 @@ export interface DecodedChunks {
   readonly failed: { readonly position: number; readonly failure: TaskFailure } | undefined;
 }
 
-/** What a worker does, and what it answers. */
-export type ChunkTask = EncodeTask | ReadTask;
-export type ChunkResult = EncodedChunks | DecodedChunks;
-
-/** An error on its way between threads, which do not share classes. */
-export interface TaskFailure {
-  /** Absent for a bug. */
-  readonly code: ErrorCode | undefined;
-  readonly message: string;
-  readonly stack: string | undefined;
+/** Stored chunks to decode and digest. */
+export interface DecodeTask {
+  readonly kind: "decode";
+  readonly compressor: Compressor;
+  readonly digester: Digester;
+  /** A whole buffer that holds the stored chunks; it moves to the worker. */
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** Start of each chunk in the buffer. */
+  readonly offsets: Uint32Array<ArrayBuffer>;
+  readonly storedSizes: Uint32Array<ArrayBuffer>;
+  readonly decodedSizes: Uint32Array<ArrayBuffer>;
+  /** 0 for a chunk that is stored raw. */
+  readonly isCompressed: Uint8Array<ArrayBuffer>;
 }
+
+/** What the chunks of a {@link DecodeTask} are. */
+export interface DecodedRun {
+  /** The decoded chunks one after the other. */
+  readonly buffer: Uint8Array<ArrayBuffer>;
+  /** 32 bytes for each chunk. */
+  readonly digests: Uint8Array<ArrayBuffer>;
+  /** Position in the task of the first chunk that does not decode, and why; the ones behind it are not decoded. */
+  readonly failed: { readonly position: number; readonly failure: TaskFailure } | undefined;
+}
+
+/** What a worker does, and what it answers. */
+export type ChunkTask = EncodeTask | ReadTask | DecodeTask;
+export type ChunkResult = EncodedChunks | DecodedChunks | DecodedRun;
 
 /** Main thread to worker. */
 export interface TaskMessage {

@@ -11,12 +11,13 @@ import type {
   EncodeTask,
   ReadTask,
   ResultMessage,
-  TaskFailure,
   TaskMessage,
 } from "./chunk-tasks.ts";
 import { compressScratch } from "./compress.ts";
+import { decodeChunks } from "./decode-chunks.ts";
 import { decompressChunk } from "./decompress.ts";
 import { DIGEST_LENGTH, digestChunk } from "./digest.ts";
+import { failureOf } from "./task-failure.ts";
 
 /** The stored form replaces the chunks in their buffer: it is never longer, so it never reaches an unread one. */
 function encode({ compressor, level, digester, buffer, sizes }: EncodeTask): EncodedChunks {
@@ -89,12 +90,8 @@ function readSpan(fd: number, offset: number, length: number): Uint8Array {
 }
 
 function run(task: ChunkTask): ChunkResult {
-  return task.kind === "encode" ? encode(task) : read(task);
-}
-
-function failureOf(error: unknown): TaskFailure {
-  if (!(error instanceof Error)) return { code: undefined, message: String(error), stack: undefined };
-  return { code: isCoded(error) ? error.code : undefined, message: error.message, stack: error.stack };
+  if (task.kind === "encode") return encode(task);
+  return task.kind === "read" ? read(task) : decodeChunks(task);
 }
 
 parentPort?.on("message", ({ id, task }: TaskMessage) => {

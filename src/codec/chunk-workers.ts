@@ -4,13 +4,15 @@ import type {
   ChunkResult,
   ChunkTask,
   DecodedChunks,
+  DecodedRun,
+  DecodeTask,
   EncodedChunks,
   EncodeTask,
   ReadTask,
   ResultMessage,
-  TaskFailure,
   TaskMessage,
 } from "./chunk-tasks.ts";
+import { taskError } from "./task-failure.ts";
 
 /** Tasks a thread has at hand: while it works on one, the next is there without waiting for the main thread. */
 const TASKS_PER_THREAD = 2;
@@ -31,18 +33,22 @@ interface Thread {
  * Threads that digest, compress and decode chunks. Tasks start in the order they are given, but end in any; which
  * thread runs a task makes no difference to its result.
  *
- * Threads start when there is work for them and end with the pool: dispose of it, or the process does not exit.
+ * Threads start when there is work for them and end with the pool: dispose of it, or the process does not exit. One that
+ * dies fails the tasks it had; later ones get a new thread.
  */
 export class ChunkWorkers implements AsyncDisposable {
   /** Most threads there will be. */
   readonly width: number;
+  readonly #startWorker: () => Worker;
   readonly #threads: Thread[] = [];
   readonly #queue: PendingTask[] = [];
   #lastId = 0;
   #failure: CodedError | undefined;
 
-  constructor(width: number) {
+  /** @param startWorker Starts what answers the messages of {@link ChunkTask}s. @default a thread of chunk-worker.ts */
+  constructor(width: number, startWorker: () => Worker = startChunkWorker) {
     this.width = width;
+    this.#startWorker = startWorker;
   }
 
   /**
@@ -64,6 +70,20 @@ export class ChunkWorkers implements AsyncDisposable {
     return (await this.#submit(task)) as DecodedChunks;
   }
 
+  /**
+   * Decodes and digests chunks. The task's buffer is gone.
+   *
+   * @throws {CodedError} ERR_WORKER_FAILED when the threads are gone.
+   */
+  async decode(task: DecodeTask): Promise<DecodedRun> {
+    return (await this.#submit(task)) as DecodedRun;
+  }
+
+  /** Starts a thread before there is work for it, so that the first task need not wait for that. */
+  start(): void {
+    if (this.#threads.length === 0) this.#startThread();
+  }
+
   /** Ends the threads, which must have nothing to do, and gives their memory back. New work starts new ones. */
   async rest(): Promise<void> {
     const threads = this.#threads.splice(0);
@@ -72,7 +92,7 @@ export class ChunkWorkers implements AsyncDisposable {
 
   /** Ends the threads; what was not done is rejected with ERR_WORKER_FAILED. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#fail(new CodedError("ERR_WORKER_FAILED", "the worker threads were closed"));
+    this.#close(new CodedError("ERR_WORKER_FAILED", "the worker threads were closed"));
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
   }
 
@@ -93,7 +113,7 @@ export class ChunkWorkers implements AsyncDisposable {
       if (thread === undefined) return;
       this.#queue.shift();
       thread.running.set(next.id, next);
-      const moved = next.task.kind === "encode" ? [next.task.buffer.buffer] : [];
+      const moved = "buffer" in next.task ? [next.task.buffer.buffer] : [];
       thread.worker.postMessage({ id: next.id, task: next.task } satisfies TaskMessage, moved);
     }
   }
@@ -110,15 +130,14 @@ export class ChunkWorkers implements AsyncDisposable {
   }
 
   #startThread(): Thread {
-    const worker = new Worker(new URL("./chunk-worker.js", import.meta.url));
+    const worker = this.#startWorker();
     const thread: Thread = { worker, running: new Map() };
     worker.on("message", (message: ResultMessage) => this.#finish(thread, message));
     worker.on("error", (cause) => {
-      this.#fail(new CodedError("ERR_WORKER_FAILED", "a worker thread failed", { cause }));
+      this.#lose(thread, new CodedError("ERR_WORKER_FAILED", "a worker thread failed", { cause }));
     });
     worker.on("exit", (status) => {
-      if (!this.#threads.includes(thread)) return;
-      this.#fail(new CodedError("ERR_WORKER_FAILED", `a worker thread ended with status ${status}`));
+      this.#lose(thread, new CodedError("ERR_WORKER_FAILED", `a worker thread ended with status ${status}`));
     });
     this.#threads.push(thread);
     return thread;
@@ -132,8 +151,16 @@ export class ChunkWorkers implements AsyncDisposable {
     this.#assign();
   }
 
-  /** A thread that died took its tasks along: nothing that needs the others' results can succeed. */
-  #fail(error: CodedError): void {
+  /** A thread that died took its tasks along. A mount lives for months: one such accident must not end it. */
+  #lose(thread: Thread, error: CodedError): void {
+    const place = this.#threads.indexOf(thread);
+    if (place < 0) return;
+    this.#threads.splice(place, 1);
+    for (const { reject } of thread.running.values()) reject(error);
+    this.#assign();
+  }
+
+  #close(error: CodedError): void {
     this.#failure ??= error;
     const pending = [...this.#threads.flatMap(({ running }) => [...running.values()]), ...this.#queue];
     for (const thread of this.#threads) thread.running.clear();
@@ -142,9 +169,6 @@ export class ChunkWorkers implements AsyncDisposable {
   }
 }
 
-/** The error that a task ended with, as it was in its thread. */
-export function taskError({ code, message, stack }: TaskFailure): Error {
-  const error = code === undefined ? new Error(message) : new CodedError(code, message);
-  if (stack !== undefined) error.stack = stack;
-  return error;
+function startChunkWorker(): Worker {
+  return new Worker(new URL("./chunk-worker.js", import.meta.url));
 }

@@ -1,3 +1,5 @@
+import { addon } from "../native/addon.ts";
+
 /** CRC-32C (Castagnoli) polynomial, bit-reversed. */
 const POLYNOMIAL = 0x82f63b78;
 const SLICES = 8;
@@ -39,6 +41,12 @@ const [T0, T1, T2, T3, T4, T5, T6, T7] = buildTables() as unknown as [
  * @see RFC 3720, appendix B.4, for test vectors
  */
 export function crc32c(bytes: Uint8Array): number {
+  const isal = addon()?.isal();
+  return isal === undefined ? crc32cByTables(bytes) : isal.crc32c(bytes);
+}
+
+/** {@link crc32c} without the addon. */
+export function crc32cByTables(bytes: Uint8Array): number {
   let crc = 0xffffffff;
   let offset = 0;
   // Eight bytes a step: a byte at a time would be slower than decompressing the chunk.

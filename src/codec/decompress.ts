@@ -1,8 +1,9 @@
 import { gunzipSync } from "node:zlib";
 import type { Compressor } from "../base/algorithm.ts";
 import { CodedError } from "../base/errors.ts";
+import { addon } from "../native/addon.ts";
 import { decompressLz4 } from "./lz4.ts";
-import { requireZstd } from "./zstd.ts";
+import { requireZstd, type Zstd } from "./zstd.ts";
 
 /**
  * Most bytes one call decodes: a chunk has at most 16 MiB, a chunk information array at most
@@ -17,8 +18,8 @@ export const MAX_DECODED_SIZE = 512 * 2 ** 20;
  * given array comes back.
  *
  * @param decodedSize Bytes that must come out.
- * @param target Where zstd may put the output instead of fresh memory; at least `decodedSize` bytes, or it is not
- *   used.
+ * @param target Where the output may lie instead of in fresh memory, if it has at least `decodedSize` bytes. It
+ *   may be written to and not be used.
  * @throws {CodedError} ERR_CODEC_FAILED when the bytes do not decode to exactly `decodedSize` bytes,
  *   ERR_CODEC_MISSING for zstd without zstd-napi, ERR_LIMIT_EXCEEDED over {@link MAX_DECODED_SIZE}.
  */
@@ -48,12 +49,12 @@ function decode(
   scratch: Uint8Array | undefined,
 ): Uint8Array {
   if (compressor === "none") return stored;
-  const zstd = compressor === "zstd" ? requireZstd() : undefined;
+  const decoder = decoderInto(compressor);
   try {
-    if (zstd !== undefined) {
+    if (decoder !== undefined) {
       const hasRoom = scratch !== undefined && scratch.length >= decodedSize;
       const target = hasRoom ? scratch.subarray(0, decodedSize) : new Uint8Array(decodedSize);
-      return target.subarray(0, zstd.decompressInto(target, stored));
+      return target.subarray(0, decoder.decompressInto(target, stored));
     }
     if (compressor === "lz4_block") return decompressLz4(stored, decodedSize);
     // zlib takes no bound of 0; one byte more than allowed is found by the length check.
@@ -66,4 +67,10 @@ function decode(
       { cause },
     );
   }
+}
+
+/** A decoder that writes where it is told to, and never past it. */
+function decoderInto(compressor: Compressor): Pick<Zstd, "decompressInto"> | undefined {
+  if (compressor === "zstd") return requireZstd();
+  return compressor === "lz4_block" ? addon()?.lz4() : undefined;
 }

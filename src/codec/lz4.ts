@@ -18,7 +18,7 @@ export function compressLz4(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * Decodes one raw LZ4 block. The decoder allocates `decodedSize` bytes and never writes past them.
+ * Decodes one raw LZ4 block, without the addon. The decoder allocates `decodedSize` bytes and never writes past them.
  *
  * @returns At most `decodedSize` bytes; fewer when the block holds fewer.
  * @throws {Error} when the block is damaged or holds more.

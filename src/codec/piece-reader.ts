@@ -4,9 +4,15 @@ import { CodedError } from "../base/errors.ts";
 export class PieceReader {
   readonly #source: AsyncIterator<Uint8Array>;
   #held: Uint8Array | undefined;
+  #bytesRead = 0;
 
   constructor(source: AsyncIterable<Uint8Array>) {
     this.#source = source[Symbol.asyncIterator]();
+  }
+
+  /** Bytes that the source gave so far. */
+  get bytesRead(): number {
+    return this.#bytesRead;
   }
 
   /** The next piece, or undefined at the end of the stream. */
@@ -19,6 +25,7 @@ export class PieceReader {
     for (;;) {
       const step = await this.#source.next();
       if (step.done === true) return undefined;
+      this.#bytesRead += step.value.length;
       if (step.value.length > 0) return step.value;
     }
   }

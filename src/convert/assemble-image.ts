@@ -21,6 +21,7 @@ import type { PooledLayer } from "./layer-pool.ts";
 import { mergeLayers } from "./merge-layers.ts";
 import type { PublishedImage } from "./publish.ts";
 import type { ReadBackBlob } from "./read-back-blob.ts";
+import type { SharedSize } from "./shared-chunks.ts";
 import { verifyBootstrap } from "./verify-image.ts";
 
 /** A converted image that is ready to be published. */
@@ -54,7 +55,7 @@ export async function assembleImage(
   layers: readonly PooledLayer[],
   options: AssembleOptions,
 ): Promise<AssembledImage> {
-  const image = mergeLayers(layers, options.convert);
+  const { image, shared } = mergeLayers(layers, options.convert);
   for (const path of image.prefetch) if (!hasPath(image.root, path)) options.onUnmatchedPrefetch(path);
   const bootstrap = writeBootstrap(image).bytes;
   const readBacks = readBackBlobs(layers);
@@ -75,9 +76,7 @@ export async function assembleImage(
     sourceDigest: plan.sourceDigest,
     sourceReference: options.sourceReference,
   };
-  const bytes = encodeManifest(
-    convertedManifest(plan.manifestType, config, [...blobLayers, lastLayer], plan.annotations, provenance),
-  );
+  const bytes = encodeManifest(convertedManifest(plan, config, [...blobLayers, lastLayer], provenance));
   const manifest: StoredManifest = {
     descriptor: { mediaType: plan.manifestType, digest: digestOf(bytes), size: bytes.length },
     bytes,
@@ -106,7 +105,7 @@ export async function assembleImage(
         decodedSize: bootstrap.length,
       },
       paths: countNames(image.root),
-      layers: layers.map((layer, index) => layerReport(plan, layer, index)),
+      layers: layers.map((layer, index) => layerReport(plan, layer, index, shared[index])),
     },
     size,
   };
@@ -147,7 +146,12 @@ function readBackBlobs(layers: readonly PooledLayer[]): Map<string, ReadBackBlob
   return blobs;
 }
 
-function layerReport(plan: ImagePlan, { file }: PooledLayer, index: number): LayerReport {
+function layerReport(
+  plan: ImagePlan,
+  { file }: PooledLayer,
+  index: number,
+  shared: SharedSize = { count: 0, size: 0 },
+): LayerReport {
   return {
     sourceDigest: plan.layers[index]?.digest,
     sourceSize: plan.layers[index]?.size ?? 0,
@@ -157,6 +161,8 @@ function layerReport(plan: ImagePlan, { file }: PooledLayer, index: number): Lay
     decodedSize: file.blob?.decodedSize ?? 0,
     duplicateChunks: file.duplicates.count,
     duplicateSize: file.duplicates.size,
+    sharedChunks: shared.count,
+    sharedSize: shared.size,
   };
 }
 

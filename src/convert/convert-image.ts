@@ -2,18 +2,17 @@ import { join } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { textOf } from "../base/bytes.ts";
 import type { Platform } from "../format/oci/descriptor.ts";
-import { encodeManifest } from "../format/oci/manifest.ts";
 import { formatPlatform } from "../format/oci/platform.ts";
-import type { ImageSource, ImageTarget, StoredManifest } from "../store/image-source.ts";
-import { digestOf } from "../store/verified-stream.ts";
+import type { ImageSource, ImageTarget } from "../store/image-source.ts";
 import { type AssembledImage, assembleImage } from "./assemble-image.ts";
 import type { ConvertEvent } from "./convert-event.ts";
 import { type CheckedConvertOptions, type ConvertOptions, checkConvertOptions } from "./convert-options.ts";
 import type { ConvertReport } from "./convert-report.ts";
+import { besideOriginal, indexOf, mergedIndex, originalImage } from "./converted-index.ts";
 import type { DirectoryReaderOptions } from "./directory-reader.ts";
 import { type ImagePlan, planDirectory, planImage, platformName } from "./image-plan.ts";
 import { LayerPool } from "./layer-pool.ts";
-import { publishImages } from "./publish.ts";
+import { type PublishedImage, publishImages } from "./publish.ts";
 import { type PlatformChoice, selectManifests } from "./select-manifests.ts";
 import { createWorkDirectory } from "./work-directory.ts";
 
@@ -24,6 +23,8 @@ export interface ImageToConvert {
   readonly platforms: PlatformChoice;
   /** `HOST/REPOSITORY:TAG` for the annotations; absent when the source is not in a registry. */
   readonly reference: string | undefined;
+  /** Whether the target gets an index of the originals, as they are, and the Nydus images. @default false */
+  readonly mergesPlatforms?: boolean;
 }
 
 /** A directory that becomes an image of one layer. */
@@ -63,7 +64,7 @@ export async function convertImage(
   const convert = checkConvertOptions(options);
   const { signal, onEvent } = run;
   throwIfAborted(signal);
-  const { plans, indexType, skipped } = await planAll(input, signal);
+  const { plans, originals, indexType, skipped } = await planAll(input, signal);
   for (const platform of skipped) onEvent({ type: "platform-skipped", platform: formatPlatform(platform) });
 
   await using work = await createWorkDirectory(run.workParent);
@@ -80,11 +81,13 @@ export async function convertImage(
   }
   throwIfAborted(signal);
   const published = performance.now();
-  const index = indexType === undefined ? undefined : indexOf(plans, images, indexType);
-  const top = index ?? images[0]?.published.manifest;
+  const converted = images.map((image) => image.published);
+  const isMerged = originals.length > 0;
+  const plain = indexType === undefined ? undefined : indexOf(plans, converted, indexType);
+  const index = isMerged ? mergedIndex(plans, originals, converted) : plain;
+  const top = index ?? converted[0]?.manifest;
   if (top === undefined) throw new TypeError("a conversion without images");
-  const publications = images.map((image) => image.published);
-  await publishImages(target, publications, index, { jobs: convert.jobs, signal, onEvent });
+  await publishImages(target, [...originals, ...converted], index, { jobs: convert.jobs, signal, onEvent });
   const end = performance.now();
   return {
     source: input.kind === "image" ? input.source.name : `dir:${input.path}`,
@@ -125,6 +128,8 @@ async function convertPlan(
 
 interface PlannedConversion {
   readonly plans: readonly ImagePlan[];
+  /** By the plans when originals and Nydus images get one name, else none. */
+  readonly originals: readonly PublishedImage[];
   /** Media type of the index to write; absent when the one manifest gets the name. */
   readonly indexType: string | undefined;
   readonly skipped: readonly Platform[];
@@ -136,27 +141,20 @@ async function planAll(
 ): Promise<PlannedConversion> {
   if (input.kind === "directory") {
     const plan = planDirectory(input.path, input.platform, input.readXattrs);
-    return { plans: [plan], indexType: undefined, skipped: [] };
+    return { plans: [plan], originals: [], indexType: undefined, skipped: [] };
   }
-  const { source, platforms } = input;
+  const { source, platforms, mergesPlatforms = false } = input;
   const { manifests, indexType, skipped } = await selectManifests(source, platforms, { signal });
   const plans: ImagePlan[] = [];
-  for (const manifest of manifests) plans.push(await planImage(source, manifest, platforms, signal));
+  for (const manifest of manifests) {
+    const plan = await planImage(source, manifest, platforms, signal);
+    plans.push(mergesPlatforms ? besideOriginal(plan) : plan);
+  }
+  const originals = mergesPlatforms
+    ? manifests.map((manifest) => originalImage(source, manifest, signal))
+    : [];
   const isSeveral = platforms.wanted === "all" || platforms.wanted.length > 1;
-  return { plans, indexType: isSeveral ? indexType : undefined, skipped };
-}
-
-function indexOf(
-  plans: readonly ImagePlan[],
-  images: readonly AssembledImage[],
-  mediaType: string,
-): StoredManifest {
-  const manifests = images.map(({ published }, position) => {
-    const platform = plans[position]?.indexPlatform;
-    return { ...published.manifest.descriptor, ...(platform !== undefined && { platform }) };
-  });
-  const bytes = encodeManifest({ kind: "index", mediaType, manifests });
-  return { descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length }, bytes };
+  return { plans, originals, indexType: isSeveral ? indexType : undefined, skipped };
 }
 
 function nanoseconds(milliseconds: number): number {

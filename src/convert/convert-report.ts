@@ -13,6 +13,9 @@ export interface LayerReport {
   /** Chunks that the layer holds more than once, stored once, and their decoded bytes. */
   readonly duplicateChunks: number;
   readonly duplicateSize: number;
+  /** Chunks that the blob of a lower layer holds too: the image names them there. And their decoded bytes. */
+  readonly sharedChunks: number;
+  readonly sharedSize: number;
 }
 
 /** One image of a report. */

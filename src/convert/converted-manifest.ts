@@ -58,23 +58,26 @@ export interface Provenance {
   readonly sourceReference: string | undefined;
 }
 
-/**
- * The manifest of the converted image.
- *
- * @param mediaType That of the source's manifest.
- * @param annotations Those of the source's manifest, kept.
- */
+/** What the manifest of a converted image has of its source's. */
+export interface ManifestForm {
+  readonly manifestType: string;
+  readonly artifactType?: string;
+  /** Those of the source's manifest, kept. */
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** The manifest of the converted image. */
 export function convertedManifest(
-  mediaType: string,
+  { manifestType, artifactType, annotations }: ManifestForm,
   config: Descriptor,
   layers: readonly Descriptor[],
-  annotations: Readonly<Record<string, string>>,
   provenance: Provenance,
 ): Manifest {
   const { sourceDigest, sourceReference } = provenance;
   return {
     kind: "manifest",
-    mediaType,
+    mediaType: manifestType,
+    ...(artifactType !== undefined && { artifactType }),
     config,
     layers,
     annotations: {

@@ -28,6 +28,8 @@ export interface ImagePlan {
   readonly indexPlatform: Platform;
   readonly manifestType: string;
   readonly configType: string;
+  /** What the manifest calls itself beside originals; absent where it has the name alone. */
+  readonly artifactType?: string;
   readonly config: ImageConfig;
   readonly annotations: Readonly<Record<string, string>>;
   /** Absent for a directory. */

@@ -1,7 +1,7 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { limit } from "../base/limit.ts";
 import type { Descriptor } from "../format/oci/descriptor.ts";
-import type { ImageTarget, StoredManifest } from "../store/image-source.ts";
+import type { ImageTarget, Repository, StoredManifest } from "../store/image-source.ts";
 import { allOrNone } from "./all-or-none.ts";
 import type { ConvertEvent } from "./convert-event.ts";
 
@@ -9,6 +9,8 @@ import type { ConvertEvent } from "./convert-event.ts";
 export interface Publication {
   readonly descriptor: Descriptor;
   readonly open: () => AsyncIterable<Uint8Array>;
+  /** Where the blob lies already: the `repository` of the source it comes from. @default nowhere that is known */
+  readonly mountFrom?: Repository | undefined;
 }
 
 /** One manifest with everything it names. */
@@ -47,13 +49,16 @@ export async function publishImages(
       run(async () => {
         throwIfAborted(either);
         const isPresent = await target.hasBlob(layer.descriptor, { signal: either });
-        if (!isPresent) await target.writeBlob(layer.descriptor, layer.open, { signal: either });
+        const options = { signal: either, mountFrom: layer.mountFrom };
+        if (!isPresent) await target.writeBlob(layer.descriptor, layer.open, options);
         const { digest, size } = layer.descriptor;
         onEvent({ type: "blob-published", digest, size, isPresent });
       }),
   );
   await allOrNone(writes, signal);
-  for (const { config } of images) await target.writeBlob(config.descriptor, config.open, { signal });
+  for (const { config } of images) {
+    await target.writeBlob(config.descriptor, config.open, { signal, mountFrom: config.mountFrom });
+  }
   for (const { manifest } of images) {
     await target.writeManifest(manifest, index === undefined, { signal });
   }

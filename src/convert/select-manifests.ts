@@ -19,6 +19,8 @@ export interface PlatformChoice {
 export interface SelectedManifest {
   readonly descriptor: Descriptor;
   readonly manifest: Manifest;
+  /** The manifest as it is stored. */
+  readonly bytes: Uint8Array;
   /** What the index says; absent for a lone manifest. */
   readonly platform: Platform | undefined;
 }
@@ -51,7 +53,7 @@ export async function selectManifests(
   const document = decodeManifest(top.bytes, top.descriptor.mediaType, source.name);
   if (document.kind === "manifest") {
     checkConvertible(document, source.name);
-    const selected = { descriptor: top.descriptor, manifest: document, platform: undefined };
+    const selected = { ...top, manifest: document, platform: undefined };
     return { manifests: [selected], indexType: undefined, skipped: [] };
   }
   const rows = await flattenIndex(source, document, options);
@@ -64,12 +66,13 @@ export async function selectManifests(
   const manifests: SelectedManifest[] = [];
   for (const row of chosen) {
     if (manifests.some(({ descriptor }) => descriptor.digest === row.digest)) continue;
-    const manifest = decodeManifest(await source.readDocument(row, options), row.mediaType, source.name);
+    const bytes = await source.readDocument(row, options);
+    const manifest = decodeManifest(bytes, row.mediaType, source.name);
     if (manifest.kind !== "manifest") {
       throw new CodedError("ERR_IMAGE_INVALID", `${row.digest} of ${source.name} is not an image manifest`);
     }
     checkConvertible(manifest, source.name);
-    manifests.push({ descriptor: row, manifest, platform: row.platform });
+    manifests.push({ descriptor: row, manifest, bytes, platform: row.platform });
   }
   return { manifests, indexType: document.mediaType, skipped };
 }

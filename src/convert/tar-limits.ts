@@ -13,6 +13,12 @@ export const MAX_LAYER_ENTRIES = 1 << 22;
 /** Runs of bytes in one sparse file. */
 export const MAX_SPARSE_RUNS = 1 << 17;
 
+/**
+ * Zeros that the sparse files of one layer stand for: 64 GiB, some minutes of work. They cost the sender nothing, and a
+ * layer can hold millions of such files.
+ */
+export const MAX_HOLES_SIZE = 2 ** 36;
+
 /** Bytes of one file, holes included: 1 TiB. A header of 1 KiB can ask for any number of zeros. */
 export const MAX_FILE_SIZE = 2 ** 40;
 

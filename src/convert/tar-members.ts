@@ -12,6 +12,7 @@ import {
   MAX_EXTENSION_SIZE,
   MAX_EXTENSIONS_PER_ENTRY,
   MAX_FILE_SIZE,
+  MAX_HOLES_SIZE,
   MAX_LAYER_ENTRIES,
 } from "./tar-limits.ts";
 import { type PaxRecord, parsePaxInteger, parsePaxRecords } from "./tar-pax.ts";
@@ -54,6 +55,7 @@ const EMPTY_TYPES = "123456";
  */
 export async function* plainTar(reader: ByteReader, members: TarMember[]): AsyncGenerator<Uint8Array> {
   let globalPax: readonly PaxRecord[] = [];
+  let holesSize = 0;
   for (let count = 0; ; count++) {
     if (count > MAX_LAYER_ENTRIES) {
       throw new CodedError("ERR_LIMIT_EXCEEDED", `layer has more than ${MAX_LAYER_ENTRIES} entries`);
@@ -62,6 +64,13 @@ export async function* plainTar(reader: ByteReader, members: TarMember[]): Async
     if (found === undefined) break;
     globalPax = found.globalPax;
     const { member, raw, storedSize } = await readMember(reader, found);
+    holesSize += member.sparse === undefined ? 0 : member.sparse.size - storedSize;
+    if (holesSize > MAX_HOLES_SIZE) {
+      throw new CodedError(
+        "ERR_LIMIT_EXCEEDED",
+        `sparse files of the layer have over ${MAX_HOLES_SIZE} zeros`,
+      );
+    }
     members.push(member);
     yield patchTarHeader(raw, member.header.type === "S" ? "0" : member.header.type, storedSize);
     yield* reader.pieces(storedSize, `the content of the entry at byte ${member.offset}`);

@@ -128,12 +128,19 @@ function fileDifference(
 function chunkDifference(wanted: Chunk, found: Chunk, blob: ReadBackBlob | undefined): string | undefined {
   if (blob === undefined) return `is in blob ${found.blobIndex}, which is not there`;
   if (found.index >= blob.table.count) return `is number ${found.index} of ${blob.table.count}`;
-  const { decodedOffsets, decodedSizes } = blob.table;
+  const { decodedOffsets, decodedSizes, storedOffsets, storedSizes } = blob.table;
   if (found.decodedOffset !== decodedOffsets[found.index]) {
     return `lies at ${found.decodedOffset}, its blob says ${decodedOffsets[found.index]}`;
   }
   if (wanted.decodedSize !== decodedSizes[found.index]) {
     return `has ${decodedSizes[found.index]} bytes, not ${wanted.decodedSize}`;
+  }
+  // Readers go by the blob's own table, but nydusd compares the two.
+  if (found.storedOffset !== storedOffsets[found.index] || found.storedSize !== storedSizes[found.index]) {
+    return `is stored in ${found.storedSize} bytes at ${found.storedOffset}, its blob says otherwise`;
+  }
+  if (found.crc32c !== undefined && found.crc32c !== blob.table.crc32cOf(found.index)) {
+    return "has another CRC-32C in the bootstrap";
   }
   const digest = blob.digests.subarray(found.index * DIGEST_LENGTH, (found.index + 1) * DIGEST_LENGTH);
   if (wanted.digest === undefined || !equalBytes(wanted.digest, digest)) return "decodes to other bytes";

@@ -238,11 +238,11 @@ export class NodeImages {
     mountpoint: string,
     engine: WantedEngine,
   ): Promise<{ engine: "erofs" | "fuse"; reason: string }> {
-    const { isKernelReadable } = row.image;
-    if (engine === "erofs" && !isKernelReadable) {
+    const { hasChunksInPlace } = row.image;
+    if (engine === "erofs" && !hasChunksInPlace) {
       throw new CodedError("ERR_MOUNT_FAILED", "engine erofs: the kernel reads no RAFS v5 images");
     }
-    const usable = isKernelReadable ? engine : "fuse";
+    const usable = hasChunksInPlace ? engine : "fuse";
     const cacheFiles = usable === "fuse" ? [] : await this.#completeFiles(row.image);
     return mountNodeImage(this.#node, row.number, mountpoint, { engine: usable, cacheFiles });
   }

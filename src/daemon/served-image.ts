@@ -11,7 +11,7 @@ export interface ServedImage extends AsyncDisposable {
   /** A v6 bootstrap in a SharedArrayBuffer. */
   readonly bootstrap: Uint8Array;
   /** Whether the bootstrap says where chunks really lie, so that the kernel can read by it: not when it was rewritten. */
-  readonly isKernelReadable: boolean;
+  readonly hasChunksInPlace: boolean;
   /** Ids of the blobs, by row of the blob table of `bootstrap`. */
   readonly blobIds: readonly string[];
   readonly blobs: ImageBlobs;

@@ -14,6 +14,8 @@ export const BOOTSTRAP_LIMITS = {
   nameLength: 255,
   /** Bytes of a link target; the kernel's PATH_MAX without its NUL. */
   targetLength: 4095,
+  /** Bytes of the path of a name in a layer; the kernel's PATH_MAX. */
+  pathLength: 4096,
   /** Directories below each other. */
   depth: 4096,
   /** Bytes of the paths of all names together: without it, many names deep down cost more than the image has bytes. */

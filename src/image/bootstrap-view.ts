@@ -4,6 +4,7 @@ import {
   CHUNK_INDEX_SIZE,
   type ChunkIndex,
   decodeChunkIndex,
+  NULL_START_BLOCK,
 } from "../format/erofs/chunk-index.ts";
 import {
   decodeInode,
@@ -233,12 +234,14 @@ export class BootstrapView {
 
   /**
    * Where chunk `k` (bytes from `k * chunkSize` on) of a regular file lies; the blob exists and has so many chunks.
+   * `undefined` for a hole, as the kernel sees it: whatever blob and chunk stand beside the null address.
    *
    * @throws {RangeError} when the file has no chunk `k`.
    */
-  chunkIndex(inode: InodeRecord, k: number): ChunkIndex {
+  chunkIndex(inode: InodeRecord, k: number): ChunkIndex | undefined {
     if (!(k >= 0 && k < this.chunkCount(inode))) throw new RangeError(`inode ${inode.nid} has no chunk ${k}`);
     const index = decodeChunkIndex(this.#view, chunkArrayOffset(inode) + k * CHUNK_INDEX_SIZE);
+    if (index.startBlock === NULL_START_BLOCK) return undefined;
     const blob = this.blobRows[index.blobIndex];
     if (blob === undefined) {
       throw corruptInode(inode.nid, `chunk ${k} is in blob ${index.blobIndex} of ${this.blobRows.length}`);

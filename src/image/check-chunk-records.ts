@@ -2,7 +2,12 @@ import { alignUp, byteString, compareByteStrings, isZero } from "../base/bytes.t
 import { storedChunksEnd, unsupportedBlobFeature } from "../format/blob/chunk-information.ts";
 import { DECODED_ALIGNMENT } from "../format/blob/chunk-table.ts";
 import type { BlobRecord } from "../format/rafs/blob-record.ts";
-import { CHUNK_RECORD_SIZE, type ChunkRecord, decodeChunkRecord } from "../format/rafs/chunk-record.ts";
+import {
+  CHUNK_RECORD_FLAGS,
+  CHUNK_RECORD_SIZE,
+  type ChunkRecord,
+  decodeChunkRecord,
+} from "../format/rafs/chunk-record.ts";
 import { compressorOfNumber, SUPER_FLAGS } from "../format/rafs/features.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import type { CheckContext } from "./check-context.ts";
@@ -156,6 +161,15 @@ export class ChunkRecordCheck {
         where,
         `${stored}, ${decodedSize} decoded at ${decodedOffset}`,
       );
+    }
+    const has = (bit: number): boolean => (record.flags & bit) !== 0;
+    if (
+      (!has(CHUNK_RECORD_FLAGS.COMPRESSED) && storedSize !== decodedSize) ||
+      // The array of the blob cannot say zero either.
+      (has(CHUNK_RECORD_FLAGS.HAS_CRC32C) && record.crc32c === 0)
+    ) {
+      const what = `flags 0x${record.flags.toString(16)} with ${storedSize} stored and ${decodedSize} decoded bytes`;
+      findings.add("chunk-record-flags-invalid", where, `${what}, CRC-32C ${record.crc32c}`);
     }
   }
 

@@ -4,6 +4,7 @@ import {
   CHUNK_INDEX_SIZE,
   type ChunkIndex,
   decodeChunkIndex,
+  NULL_START_BLOCK,
 } from "../format/erofs/chunk-index.ts";
 import { CHUNK_FORMAT_INDEXES, type ErofsInode } from "../format/erofs/inode.ts";
 import type { ChunkRecordCheck } from "./check-chunk-records.ts";
@@ -48,6 +49,10 @@ export function checkFile(
       findings.add("chunk-extent-broken", where(), `chunk ${k} does not follow the one before it`);
     }
     previous = index;
+    if (index.startBlock === NULL_START_BLOCK) {
+      findings.add("chunk-hole", where(), `chunk ${k} is a hole, which nydus does not read`);
+      continue;
+    }
     const blob = blobs[index.blobIndex];
     if (blob === undefined) {
       findings.add(

@@ -2,7 +2,7 @@ import type { Compressor, Digester } from "../base/algorithm.ts";
 
 /** A run of file bytes and where it lies. Offsets and sizes are bytes. */
 export interface Chunk {
-  /** Row of the blob in {@link Image.blobs}. */
+  /** Row of the blob in {@link Image.blobs}, or {@link HOLE}. */
   readonly blobIndex: number;
   /** Position in the chunk information array of the blob. */
   readonly index: number;
@@ -16,6 +16,23 @@ export interface Chunk {
   readonly storedSize: number | undefined;
   /** CRC-32C of the decoded bytes, where recorded. Never replaces the digest. */
   readonly crc32c: number | undefined;
+}
+
+/** The blob index of a hole: bytes that no blob has, which are zeros. Nydus knows none, and none is written. */
+export const HOLE = -1;
+
+/** A hole in the place of a chunk of `size` bytes. */
+export function holeOf(size: number): Chunk {
+  return {
+    blobIndex: HOLE,
+    index: 0,
+    digest: undefined,
+    decodedOffset: 0,
+    decodedSize: size,
+    storedOffset: undefined,
+    storedSize: undefined,
+    crc32c: undefined,
+  };
 }
 
 /** Where the chunk information array (CI) of a blob lies in the blob file. */

@@ -82,6 +82,7 @@ export const FINDINGS = {
   // Chunks.
   "chunk-format-invalid": "error",
   "chunk-extent-broken": "error",
+  "chunk-hole": "error",
   "chunk-array-outside-image": "error",
   "chunk-blob-invalid": "error",
   "chunk-index-invalid": "error",
@@ -91,6 +92,7 @@ export const FINDINGS = {
   "chunk-record-blob-invalid": "error",
   "chunk-record-index-invalid": "error",
   "chunk-record-range-invalid": "error",
+  "chunk-record-flags-invalid": "error",
   "chunk-record-duplicate": "error",
   "chunk-record-order-invalid": "error",
   "chunk-record-missing": "error",
@@ -100,12 +102,7 @@ export const FINDINGS = {
   "chunk-record-size-mismatch": "error",
   "prefetch-nid-invalid": "warning",
   // Blobs beside their row of the blob table.
-  "header-count-mismatch": "error",
-  "header-compressor-mismatch": "error",
-  "header-offset-mismatch": "error",
-  "header-size-mismatch": "error",
   "header-context-invalid": "error",
-  "chunk-information-fault": "error",
   "decoded-size-mismatch": "error",
   // RAFS v5.
   "v5-superblock-invalid": "error",

@@ -1,3 +1,4 @@
+import { HOLE } from "./chunk.ts";
 import type { Image, Inode } from "./tree.ts";
 import { type FileType, listTree } from "./tree.ts";
 
@@ -48,7 +49,7 @@ export function imageStatistics(image: Image): ImageStatistics {
     types[inode.type] = (types[inode.type] ?? 0) + 1;
     if (inode.type !== "file") continue;
     fileSize += inode.size;
-    chunkReferences += inode.chunks.length;
+    chunkReferences += inode.chunks.filter(({ blobIndex }) => blobIndex !== HOLE).length;
     for (const { blobIndex, index, decodedSize, storedSize } of inode.chunks) {
       const known = used[blobIndex];
       const size = sizes[blobIndex];

@@ -2,7 +2,7 @@ import { type ByteString, textOf } from "../base/bytes.ts";
 import { CodedError } from "../base/errors.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 
-const { nameLength, targetLength: pathLength } = BOOTSTRAP_LIMITS;
+const { nameLength, pathLength, targetLength } = BOOTSTRAP_LIMITS;
 
 /**
  * The clean form of a path written in a layer: relative to the root, without empty components, `.` and
@@ -12,9 +12,6 @@ const { nameLength, targetLength: pathLength } = BOOTSTRAP_LIMITS;
  *   Linux can hold.
  */
 export function cleanLayerPath(path: ByteString): ByteString {
-  if (path.length > pathLength) {
-    throw invalid(path, `has ${path.length} bytes, at most ${pathLength} are possible`);
-  }
   if (path.includes("\0")) throw invalid(path, "holds a NUL");
   const names: ByteString[] = [];
   for (const name of path.split("/")) {
@@ -28,7 +25,11 @@ export function cleanLayerPath(path: ByteString): ByteString {
     }
     names.push(name);
   }
-  return names.join("/");
+  const clean = names.join("/");
+  if (clean.length > pathLength) {
+    throw invalid(path, `has ${clean.length} bytes, at most ${pathLength} are possible`);
+  }
+  return clean;
 }
 
 /**
@@ -41,8 +42,8 @@ export function cleanLayerPath(path: ByteString): ByteString {
 export function checkSymlinkTarget(path: ByteString, target: ByteString): ByteString {
   if (target === "") throw invalid(path, "is a symlink to nothing");
   if (target.includes("\0")) throw invalid(path, "is a symlink whose target holds a NUL");
-  if (target.length > pathLength) {
-    throw invalid(path, `is a symlink to ${target.length} bytes, at most ${pathLength} are possible`);
+  if (target.length > targetLength) {
+    throw invalid(path, `is a symlink to ${target.length} bytes, at most ${targetLength} are possible`);
   }
   return target;
 }

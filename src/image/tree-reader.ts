@@ -5,7 +5,7 @@ import { DIRENT_TYPES } from "../format/erofs/dirent.ts";
 import { bootstrapError, corruptInode } from "./bootstrap-error.ts";
 import { BOOTSTRAP_LIMITS } from "./bootstrap-limits.ts";
 import type { BootstrapView, Dentry, InodeRecord } from "./bootstrap-view.ts";
-import type { Chunk } from "./chunk.ts";
+import { type Chunk, holeOf } from "./chunk.ts";
 import type { ChunkCatalog } from "./chunk-catalog.ts";
 import { fileTypeOfMode } from "./file-mode.ts";
 import type { Attributes, Directory, Inode } from "./tree.ts";
@@ -166,7 +166,8 @@ export class TreeReader {
     const count = this.#view.chunkCount(record);
     for (let k = 0; k < count; k++) {
       const size = Math.min(chunkSize, record.size - k * chunkSize);
-      chunks.push(this.#chunks.find(this.#view.chunkIndex(record, k), size));
+      const index = this.#view.chunkIndex(record, k);
+      chunks.push(index === undefined ? holeOf(size) : this.#chunks.find(index, size));
     }
     return chunks;
   }

@@ -3,6 +3,7 @@ import { mkdtemp, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { mountFuseDevice } from "../native/fuse-device.ts";
+import { makeDirectory } from "../store/make-directory.ts";
 import { mountErofsFiles } from "./erofs-engine.ts";
 import type { FuseImage, FuseServerOptions } from "./fuse-server.ts";
 import type { SessionCounts } from "./fuse-session.ts";
@@ -115,6 +116,7 @@ interface BlobFiles {
 async function openBlobFiles(image: FuseImage, options: ErofsMountOptions): Promise<BlobFiles> {
   let directory: string;
   try {
+    await makeDirectory(options.directory, 0o700);
     directory = await mkdtemp(join(options.directory, "mnt-"));
   } catch (cause) {
     throw new CodedError("ERR_CACHE_IO", `folder in ${options.directory}`, { cause });

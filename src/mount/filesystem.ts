@@ -142,7 +142,7 @@ export class Filesystem {
       const number = Math.floor(at / chunkSize);
       const start = at - number * chunkSize;
       const pieceLength = Math.min(chunkSize - start, length - done);
-      const { blobIndex, chunkIndex } = this.#view.chunkIndex(inode, number);
+      const { blobIndex, chunkIndex } = this.#view.chunkIndex(inode, number) ?? HOLE;
       pieces.push({ blobIndex, chunkIndex, offset: start, length: pieceLength });
       done += pieceLength;
     }
@@ -158,5 +158,8 @@ export class Filesystem {
     return inode;
   }
 }
+
+/** Blob 0 is there whenever a file has chunks. */
+const HOLE = { blobIndex: 0, chunkIndex: PADDING } as const;
 
 const NO_XATTRS: ReadonlyMap<ByteString, Uint8Array> = new Map();

@@ -76,14 +76,14 @@ export function readPlan(
   const { pieces } = plan;
   for (let index = 0; index < pieces.length; ) {
     const first = pieces[index];
-    const blob = first === undefined ? undefined : blobs[first.blobIndex];
-    if (first === undefined || blob === undefined) throw new Error("the plan is not ready");
-    if (first.chunkIndex === PADDING) {
+    if (first?.chunkIndex === PADDING) {
       target.fill(0, at, at + first.length);
       at += first.length;
       index++;
       continue;
     }
+    const blob = first === undefined ? undefined : blobs[first.blobIndex];
+    if (first === undefined || blob === undefined) throw new Error("the plan is not ready");
     const start = pieceStart(blob, first);
     let length = first.length;
     // Chunks of one file mostly lie side by side: one call reads them all.

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import { checkBootstrap } from "../image/check.ts";
+import { findFault } from "./bootstrap-fault.ts";
 import { ErofsUnusable } from "./erofs-engine.ts";
 
 /** Bytes of a bootstrap that is checked on the spot, in a few milliseconds: a thread costs more. */
@@ -17,12 +17,6 @@ const SMALL_BOOTSTRAP = 2 ** 18;
 export async function requireSound(bootstrap: Uint8Array): Promise<void> {
   const fault = bootstrap.length <= SMALL_BOOTSTRAP ? findFault(bootstrap) : await findFaultAside(bootstrap);
   if (fault !== undefined) throw new ErofsUnusable(`the bootstrap is not sound: ${fault}`);
-}
-
-/** The first fault of a bootstrap, for people. */
-export function findFault(bootstrap: Uint8Array): string | undefined {
-  const fault = checkBootstrap(bootstrap).find(({ severity }) => severity === "error");
-  return fault === undefined ? undefined : `${fault.where}: ${fault.message}`;
 }
 
 async function findFaultAside(bootstrap: Uint8Array): Promise<string | undefined> {

@@ -1,5 +1,7 @@
 import { createRequire } from "node:module";
 import { CodedError } from "../base/errors.ts";
+import { type Isal, type IsalExports, loadIsal } from "./isal.ts";
+import { type Lz4, type Lz4Exports, loadLz4 } from "./lz4.ts";
 import { type MountCalls, type MountExports, mountCalls } from "./mounts.ts";
 import { type ProcessCalls, type ProcessExports, processCalls } from "./processes.ts";
 
@@ -17,7 +19,7 @@ export interface SystemError extends Error {
 }
 
 /**
- * System calls that Node.js lacks. The promises settle when the call returned; it runs off the JavaScript
+ * System calls that Node.js lacks, and libraries that are faster than its own. The promises settle when the call returned; it runs off the JavaScript
  * thread. The rest is synchronous: never on a path inside a mount that this thread answers.
  */
 export interface Addon extends MountCalls, ProcessCalls {
@@ -39,6 +41,10 @@ export interface Addon extends MountCalls, ProcessCalls {
   lutimens(path: Bytes, access: Time, modification: Time): void;
   /** mknod(2). `mode` holds the type bits; the umask applies. */
   mknod(path: Bytes, mode: number, major: number, minor: number): void;
+  /** Intel's ISA-L, where it is installed (Debian: libisal2). Loaded at the first call. */
+  isal(): Isal | undefined;
+  /** liblz4, where it is installed (Debian: liblz4-1). Loaded at the first call. */
+  lz4(): Lz4 | undefined;
 }
 
 /** A point in time since 1970. */
@@ -49,7 +55,7 @@ export interface Time {
 }
 
 /** The functions of addon.cc. */
-interface Exports extends MountExports, ProcessExports {
+interface Exports extends MountExports, ProcessExports, IsalExports, Lz4Exports {
   socketpair(): [number, number];
   receiveFd(socket: number, timeoutMs: number): Promise<number>;
   lgetxattr(path: Uint8Array, name: Uint8Array): Uint8Array;
@@ -83,6 +89,8 @@ function splitNames(list: Uint8Array): Uint8Array[] {
 }
 
 function wrap(native: Exports): Addon {
+  let isal: { readonly library: Isal | undefined } | undefined;
+  let lz4: { readonly library: Lz4 | undefined } | undefined;
   return {
     ...mountCalls(native, bytes),
     ...processCalls(native),
@@ -100,6 +108,14 @@ function wrap(native: Exports): Addon {
         modification.nanoseconds,
       ),
     mknod: (path, mode, major, minor) => native.mknod(bytes(path), mode, major, minor),
+    isal() {
+      isal ??= { library: loadIsal(native) };
+      return isal.library;
+    },
+    lz4() {
+      lz4 ??= { library: loadLz4(native) };
+      return lz4.library;
+    },
   };
 }
 
@@ -109,14 +125,14 @@ const PLACES = [
   `../../native/prebuilds/${process.platform}-${process.arch}/addon.node`,
 ];
 
-type Loaded = { readonly addon: Addon } | { readonly reason: string };
+type Loaded = { readonly addon: Addon; readonly file: string } | { readonly reason: string };
 
 function load(): Loaded {
   const require = createRequire(import.meta.url);
   const reasons: string[] = [];
   for (const place of PLACES) {
     try {
-      return { addon: wrap(require(place) as Exports) };
+      return { addon: wrap(require(place) as Exports), file: require.resolve(place) };
     } catch (error) {
       // "Not there" is the usual case; a file that does not load (other libc, other processor) is worth telling.
       if ((error as { code?: string }).code !== "MODULE_NOT_FOUND") reasons.push((error as Error).message);
@@ -143,4 +159,10 @@ export function requireAddon(what: string): Addon {
   loaded ??= load();
   if ("addon" in loaded) return loaded.addon;
   throw new CodedError("ERR_ADDON_MISSING", `${what} needs the native addon: ${loaded.reason}`);
+}
+
+/** The file that the addon was loaded from, or why there is none. */
+export function addonStatus(): { readonly file?: string; readonly reason?: string } {
+  loaded ??= load();
+  return "addon" in loaded ? { file: loaded.file } : { reason: loaded.reason };
 }

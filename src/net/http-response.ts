@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { CodedError } from "../base/errors.ts";
+import type { RateFloor } from "./rate-floor.ts";
 import { redactUrl } from "./redact.ts";
 
 /** The answer to a request: its header at once, its body as it comes. */
@@ -9,13 +10,15 @@ export class HttpResponse implements Disposable {
   readonly url: URL;
   readonly #message: IncomingMessage;
   readonly #signal: AbortSignal;
+  readonly #rate: RateFloor;
 
-  constructor(message: IncomingMessage, url: URL, signal: AbortSignal) {
+  constructor(message: IncomingMessage, url: URL, signal: AbortSignal, rate: RateFloor) {
     this.status = message.statusCode ?? 0;
     this.headers = message.headers;
     this.url = url;
     this.#message = message;
     this.#signal = signal;
+    this.#rate = rate;
     // An error while nobody reads must not end the process; readers meet it again in the iterator.
     message.on("error", () => undefined);
   }
@@ -34,11 +37,17 @@ export class HttpResponse implements Disposable {
   /**
    * The body in pieces. Leaving the loop early closes the connection.
    *
-   * @throws {CodedError} ERR_SOURCE_UNAVAILABLE when it breaks off, ERR_ABORTED.
+   * @throws {CodedError} ERR_SOURCE_UNAVAILABLE when it breaks off or comes too slowly, ERR_ABORTED.
    */
   async *pieces(): AsyncGenerator<Uint8Array, void, undefined> {
     try {
-      for await (const piece of this.#message) yield piece as Uint8Array;
+      this.#rate.begin();
+      for await (const piece of this.#message) {
+        const bytes = piece as Uint8Array;
+        if (this.#rate.isTooSlowAfter(bytes.length)) throw new Error(`it gives ${this.#rate}`);
+        yield bytes;
+        this.#rate.begin();
+      }
     } catch (cause) {
       throw this.#brokenOff(cause);
     }

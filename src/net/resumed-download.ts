@@ -1,8 +1,10 @@
-import { isCoded } from "../base/errors.ts";
-import { type RetryDependencies, type RetryPolicy, retryAfterOf, retryDelay } from "./retry.ts";
+import { RetryBudget, type RetryDependencies, type RetryPolicy } from "./retry.ts";
 
-/** Bytes that must arrive before a download's failures are forgotten. */
-const PROGRESS_SIZE = 2 ** 20;
+/**
+ * Bytes that must be transferred before earlier failures are forgotten. One byte between failures is no progress: a
+ * server could keep us for ever.
+ */
+export const PROGRESS_SIZE = 2 ** 20;
 
 /**
  * A download that goes on where it broke off.
@@ -17,25 +19,23 @@ export async function* resumedDownload(
   policy: RetryPolicy,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const budget = new RetryBudget(dependencies, policy, signal);
   let offset = 0;
-  let attempt = 1;
   let mark = 0;
   for (;;) {
     try {
       for await (const piece of open(offset)) {
         offset += piece.length;
+        budget.moved();
         if (offset - mark >= PROGRESS_SIZE) {
-          // One byte between failures is no progress: a server could keep us for ever.
           mark = offset;
-          attempt = 1;
+          budget.progressed();
         }
         yield piece;
       }
       return;
     } catch (error) {
-      if (!isCoded(error, "ERR_SOURCE_UNAVAILABLE") || attempt >= policy.attempts) throw error;
-      const delay = retryDelay(policy, attempt++, dependencies.random(), retryAfterOf(error));
-      await dependencies.clock.sleep(delay, signal);
+      await budget.waitAfter(error);
     }
   }
 }

@@ -1,18 +1,36 @@
 import { isCoded } from "../base/errors.ts";
 import type { Clock } from "./clock.ts";
 
-/** When a call is made again. */
+/**
+ * When a call is made again. The client of the place that failed is the only one who tries again: nothing above it
+ * does, so these numbers are all that a caller waits for beside the time that the calls themselves take.
+ */
 export interface RetryPolicy {
-  /** Calls in all. @default 5 */
+  /** Calls in all without progress between them. */
   readonly attempts: number;
-  /** Longest first wait in milliseconds; it doubles with every attempt. @default 200 */
+  /** Longest first wait in milliseconds; it doubles with every attempt. */
   readonly firstDelayMs: number;
-  /** Longest wait in milliseconds, Retry-After included. @default 30000 */
+  /** Longest wait in milliseconds, Retry-After included. */
   readonly maxDelayMs: number;
+  /** Milliseconds after the first call, or the last byte of a transfer, beyond which no call is begun. */
+  readonly deadlineMs: number;
 }
 
-/** The policy of {@link HttpClient} unless told otherwise. */
-export const DEFAULT_RETRY: RetryPolicy = { attempts: 5, firstDelayMs: 200, maxDelayMs: 30_000 };
+/** For work that nobody waits for with a hand on the keyboard: outlives the restart of a registry. */
+export const DEFAULT_RETRY: RetryPolicy = {
+  attempts: 7,
+  firstDelayMs: 500,
+  maxDelayMs: 30_000,
+  deadlineMs: 180_000,
+};
+
+/** For reads of a mounted image, whose reader cannot be interrupted meanwhile. */
+export const MOUNT_RETRY: RetryPolicy = {
+  attempts: 6,
+  firstDelayMs: 200,
+  maxDelayMs: 4000,
+  deadlineMs: 10_000,
+};
 
 /** What waiting depends on. */
 export interface RetryDependencies {
@@ -50,20 +68,61 @@ export function parseRetryAfter(header: string | undefined, wallClockMs: number)
   return Number.isNaN(date) ? undefined : Math.max(0, date - wallClockMs);
 }
 
+/** Counts the failures of one piece of work against its policy. */
+export class RetryBudget {
+  readonly #dependencies: RetryDependencies;
+  readonly #policy: RetryPolicy;
+  readonly #signal: AbortSignal;
+  #attempt = 1;
+  #since: number;
+
+  constructor(dependencies: RetryDependencies, policy: RetryPolicy, signal: AbortSignal) {
+    this.#dependencies = dependencies;
+    this.#policy = policy;
+    this.#signal = signal;
+    this.#since = dependencies.clock.now();
+  }
+
+  /** Bytes were transferred: the deadline counts from here, a long transfer is no reason to give up. */
+  moved(): void {
+    this.#since = this.#dependencies.clock.now();
+  }
+
+  /** Enough was transferred that will stay: forgets the failures so far. */
+  progressed(): void {
+    this.moved();
+    this.#attempt = 1;
+  }
+
+  /**
+   * Waits before the next attempt.
+   *
+   * @throws The error itself when it is none that may pass, or when the policy allows no further attempt;
+   *   ERR_ABORTED.
+   */
+  async waitAfter(error: unknown): Promise<void> {
+    const { clock, random } = this.#dependencies;
+    const { attempts, deadlineMs } = this.#policy;
+    if (!isCoded(error, "ERR_SOURCE_UNAVAILABLE") || this.#attempt >= attempts) throw error;
+    const delay = retryDelay(this.#policy, this.#attempt++, random(), retryAfterOf(error));
+    if (clock.now() + delay - this.#since > deadlineMs) throw error;
+    await clock.sleep(delay, this.#signal);
+  }
+}
+
 /** Runs a call again while it throws ERR_SOURCE_UNAVAILABLE, as often and as late as the policy says. */
 export async function retried<Result>(
-  call: (attempt: number) => Promise<Result>,
+  call: () => Promise<Result>,
   dependencies: RetryDependencies,
   policy: RetryPolicy,
   signal: AbortSignal,
 ): Promise<Result> {
-  for (let attempt = 1; ; attempt++) {
+  const budget = new RetryBudget(dependencies, policy, signal);
+  for (;;) {
     try {
-      return await call(attempt);
+      return await call();
     } catch (error) {
-      if (!isCoded(error, "ERR_SOURCE_UNAVAILABLE") || attempt >= policy.attempts) throw error;
-      const delay = retryDelay(policy, attempt, dependencies.random(), retryAfterOf(error));
-      await dependencies.clock.sleep(delay, signal);
+      await budget.waitAfter(error);
     }
   }
 }

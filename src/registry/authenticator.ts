@@ -1,14 +1,18 @@
 import { CodedError, isCoded } from "../base/errors.ts";
 import { decodeJsonObject, type JsonObject } from "../format/oci/json.ts";
 import type { Clock } from "../net/clock.ts";
-import type { HttpClient } from "../net/http-client.ts";
+import type { HttpRequest } from "../net/http-client.ts";
+import type { HttpResponse } from "../net/http-response.ts";
 import { redactUrl } from "../net/redact.ts";
+import { parseRetryAfter, withRetryAfter } from "../net/retry.ts";
 import type { Challenge } from "./challenge.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
+import { isTransientStatus } from "./registry-error.ts";
 
 /** What an {@link Authenticator} works with. */
 export interface AuthenticatorDependencies {
-  readonly http: HttpClient;
+  /** Sends a request to the server it names, without credentials of ours. */
+  readonly send: (request: HttpRequest) => Promise<HttpResponse>;
   readonly credentials: CredentialSource;
   readonly clock: Clock;
 }
@@ -36,7 +40,7 @@ interface Token {
  * Bearer tokens from the server the registry names. Tokens are kept until they expire.
  */
 export class Authenticator {
-  readonly #http: HttpClient;
+  readonly #send: AuthenticatorDependencies["send"];
   readonly #source: CredentialSource;
   readonly #clock: Clock;
   readonly #registry: string;
@@ -49,15 +53,16 @@ export class Authenticator {
     dependencies: AuthenticatorDependencies,
     options: { readonly registry: string; readonly repository: string },
   ) {
-    this.#http = dependencies.http;
+    this.#send = dependencies.send;
     this.#source = dependencies.credentials;
     this.#clock = dependencies.clock;
     this.#registry = options.registry;
     this.#repository = options.repository;
   }
 
-  /** The Authorization header that served this scope before, while it is good. */
-  headerFor(scope: string): string | undefined {
+  /** The Authorization header that served these scopes before, while it is good. */
+  headerFor(scopes: readonly string[]): string | undefined {
+    const scope = scopes.join(" ");
     const token = this.#tokens.get(scope);
     if (token === undefined) return this.#basic;
     if (this.#clock.now() < token.expiresAtMs - EXPIRY_MARGIN_MS) return token.header;
@@ -66,7 +71,7 @@ export class Authenticator {
   }
 
   /**
-   * A new Authorization header after a 401. Calls for one scope at the same time share one token
+   * A new Authorization header after a 401. Calls for the same scopes at the same time share one token
    * request, which no caller's signal interrupts.
    *
    * @param refused The header that got the 401.
@@ -77,36 +82,37 @@ export class Authenticator {
    */
   answer(
     challenges: readonly Challenge[],
-    scope: string,
+    scopes: readonly string[],
     refused: string | undefined,
     url: URL,
   ): Promise<string | undefined> {
-    const known = this.headerFor(scope);
+    const known = this.headerFor(scopes);
+    const scope = scopes.join(" ");
     // Somebody else renewed it while our request was on its way.
     if (known !== undefined && known !== refused) return Promise.resolve(known);
     const pending = this.#pending.get(scope);
     if (pending !== undefined) return pending;
-    const asking = this.#ask(challenges, scope, refused, url).finally(() => this.#pending.delete(scope));
+    const asking = this.#ask(challenges, scopes, refused, url).finally(() => this.#pending.delete(scope));
     this.#pending.set(scope, asking);
     return asking;
   }
 
   async #ask(
     challenges: readonly Challenge[],
-    scope: string,
+    scopes: readonly string[],
     refused: string | undefined,
     url: URL,
   ): Promise<string | undefined> {
     const credentials = await this.#source.find(this.#registry, this.#repository);
     const bearer = challenges.find(({ scheme }) => scheme === "bearer");
     if (bearer !== undefined) {
-      const token = await this.#fetchToken(bearer, scope, credentials, url).catch((error: unknown) => {
+      const token = await this.#fetchToken(bearer, scopes, credentials, url).catch((error: unknown) => {
         if (!isCoded(error, "ERR_ABORTED")) throw error;
         throw new CodedError("ERR_SOURCE_UNAVAILABLE", `no token within ${TOKEN_TIMEOUT_MS} ms`, {
           cause: error,
         });
       });
-      this.#tokens.set(scope, token);
+      this.#tokens.set(scopes.join(" "), token);
       return token.header;
     }
     const hasBasic = challenges.some(({ scheme }) => scheme === "basic");
@@ -119,17 +125,17 @@ export class Authenticator {
 
   async #fetchToken(
     challenge: Challenge,
-    scope: string,
+    scopes: readonly string[],
     credentials: Credentials | undefined,
     from: URL,
   ): Promise<Token> {
     const realm = realmUrl(challenge, from);
     const service = challenge.parameters.get("service");
     const signal = AbortSignal.timeout(TOKEN_TIMEOUT_MS);
-    const fields: Record<string, string> = { ...(service !== undefined && { service }), scope };
+    const fields: Record<string, string> = service === undefined ? {} : { service };
     using response =
       credentials?.kind === "identity-token"
-        ? await this.#http.send({
+        ? await this.#send({
             method: "POST",
             url: realm,
             headers: { "content-type": "application/x-www-form-urlencoded" },
@@ -139,13 +145,14 @@ export class Authenticator {
                 refresh_token: credentials.token,
                 client_id: CLIENT_ID,
                 ...fields,
+                scope: scopes.join(" "),
               }).toString(),
             ),
             signal,
           })
-        : await this.#http.send({
+        : await this.#send({
             method: "GET",
-            url: withQuery(realm, fields),
+            url: withQuery(realm, fields, scopes),
             headers:
               credentials === undefined
                 ? {}
@@ -153,12 +160,16 @@ export class Authenticator {
             signal,
           });
     const where = `token server ${redactUrl(realm)}`;
-    if (response.status === 429 || response.status >= 500) {
-      throw new CodedError("ERR_SOURCE_UNAVAILABLE", `${where} answered ${response.status}`);
-    }
     if (!response.isOk) {
       await response.drain();
-      throw new CodedError("ERR_REGISTRY_DENIED", `${where} answered ${response.status} for ${scope}`);
+      if (!isTransientStatus(response.status)) {
+        throw new CodedError(
+          "ERR_REGISTRY_DENIED",
+          `${where} answered ${response.status} for ${scopes.join(" ")}`,
+        );
+      }
+      const busy = new CodedError("ERR_SOURCE_UNAVAILABLE", `${where} answered ${response.status}`);
+      throw withRetryAfter(busy, parseRetryAfter(response.header("retry-after"), Date.now()));
     }
     const answer = readAnswer(await response.bytes(MAX_ANSWER_SIZE), where);
     return { header: `Bearer ${answer.token}`, expiresAtMs: this.#clock.now() + answer.lifetimeS * 1000 };
@@ -202,9 +213,11 @@ function realmUrl(challenge: Challenge, from: URL): URL {
   return url;
 }
 
-function withQuery(realm: URL, fields: Readonly<Record<string, string>>): URL {
+function withQuery(realm: URL, fields: Readonly<Record<string, string>>, scopes: readonly string[]): URL {
   const url = new URL(realm);
   for (const [name, value] of Object.entries(fields)) url.searchParams.set(name, value);
+  url.searchParams.delete("scope");
+  for (const scope of scopes) url.searchParams.append("scope", scope);
   return url;
 }
 

@@ -4,6 +4,7 @@ import { CodedError } from "../base/errors.ts";
 import { decodeJsonObject, isJsonObject, type JsonObject } from "../format/oci/json.ts";
 import { runCredentialHelper } from "./credential-helper.ts";
 import type { CredentialSource, Credentials } from "./credentials.ts";
+import { isMissingFile } from "./missing-file.ts";
 
 /** Bytes of a credentials file that are read. */
 const MAX_FILE_SIZE = 4 * 2 ** 20;
@@ -54,9 +55,7 @@ async function readCredentialFile(path: string): Promise<JsonObject | undefined>
   try {
     return decodeJsonObject(await readFile(path), path, MAX_FILE_SIZE);
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && (cause.code === "ENOENT" || cause.code === "ENOTDIR")) {
-      return undefined;
-    }
+    if (isMissingFile(cause)) return undefined;
     // The cause quotes what it could not parse, which here may be a password.
     const why = cause instanceof CodedError ? "is no JSON object" : "cannot be read";
     throw new CodedError("ERR_CREDENTIALS_INVALID", `credentials file ${path} ${why}`);

@@ -1,5 +1,5 @@
 import { type Digest, digestFromHex } from "../base/digest.ts";
-import { CodedError, isCoded } from "../base/errors.ts";
+import { CodedError } from "../base/errors.ts";
 import type { HttpResponse } from "../net/http-response.ts";
 import { redactUrl } from "../net/redact.ts";
 import type { BlobSource, ReadOptions } from "../store/blob-source.ts";
@@ -7,15 +7,11 @@ import type { RegistryClient } from "./registry-client.ts";
 
 /** Bytes before a range that are read and dropped when a server sends whole blobs only. */
 const MAX_SKIP = 64 * 2 ** 20;
-/** Redirect targets that are remembered. */
-const MAX_REMEMBERED = 1024;
 
 /** Blobs of a repository, by ranged requests. */
 export class RegistryBlobs implements BlobSource {
   readonly name: string;
   readonly #client: RegistryClient;
-  /** Where the registry last sent us for a blob, by digest. */
-  readonly #elsewhere = new Map<Digest, URL>();
 
   constructor(client: RegistryClient) {
     this.#client = client;
@@ -42,7 +38,7 @@ export class RegistryBlobs implements BlobSource {
     using response = await this.#client.send({
       method: "HEAD",
       target: `blobs/${digest}`,
-      access: "pull",
+      need: "pull",
       allow: [200, 404],
       what: `blob ${digest} of ${this.#client.name}`,
       signal: options.signal,
@@ -68,13 +64,16 @@ export class RegistryBlobs implements BlobSource {
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const headers: Record<string, string> =
       start === 0 && end === undefined ? {} : { range: `bytes=${start}-${end === undefined ? "" : end - 1}` };
-    using response = await this.#open(digest, headers, signal);
-    if (response.status === 416) {
-      await response.drain();
+    using ranged = await this.#open(digest, headers, signal);
+    let response = ranged;
+    if (ranged.status === 416) {
+      await ranged.drain();
+      if (end !== undefined) throw this.#short(digest, end);
       // A download that broke off after its last byte: whoever verifies it knows whether it is whole.
-      if (end === undefined) return;
-      throw this.#short(digest, end);
+      if (ranged.header("content-range") === `bytes */${start}`) return;
+      response = await this.#open(digest, {}, signal);
     }
+    using _ = response;
     const first = response.status === 206 ? this.#checkRange(response, digest, start, end) : 0;
     // A resumed download has read these bytes once already; a random read must not cost a whole blob.
     if (end !== undefined && start - first > MAX_SKIP) {
@@ -101,53 +100,19 @@ export class RegistryBlobs implements BlobSource {
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<HttpResponse> {
-    const remembered = await this.#openElsewhere(digest, headers, signal);
-    if (remembered !== undefined) return remembered;
-    const response = await this.#client.send({
+    // Who reads the stream tries again: both together would ask a registry that is gone for every attempt of each.
+    const response = await this.#client.sendOnce({
       method: "GET",
       target: `blobs/${digest}`,
-      access: "pull",
+      need: "pull",
       headers,
       allow: [200, 206, 404, 416],
       what: `blob ${digest} of ${this.#client.name}`,
-      // Who reads the stream tries again: both together would ask a registry that is gone 25 times.
-      isRepeatable: false,
       signal,
     });
-    if (response.status === 404) {
-      await response.drain();
-      throw this.#missing(digest);
-    }
-    this.#remember(digest, response.url, await this.#client.urlOf("", signal));
-    return response;
-  }
-
-  async #openElsewhere(
-    digest: Digest,
-    headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): Promise<HttpResponse | undefined> {
-    const url = this.#elsewhere.get(digest);
-    if (url === undefined) return undefined;
-    try {
-      const response = await this.#client.getElsewhere(url, headers, signal);
-      if ([200, 206, 416].includes(response.status)) return response;
-      await response.drain();
-    } catch (error) {
-      if (!isCoded(error, "ERR_SOURCE_UNAVAILABLE")) throw error;
-    }
-    // Signed URLs expire and storage moves: the registry says where the blob is now.
-    this.#elsewhere.delete(digest);
-    return undefined;
-  }
-
-  #remember(digest: Digest, url: URL, registry: URL): void {
-    if (url.origin === registry.origin) return;
-    for (const oldest of this.#elsewhere.keys()) {
-      if (this.#elsewhere.size < MAX_REMEMBERED) break;
-      this.#elsewhere.delete(oldest);
-    }
-    this.#elsewhere.set(digest, url);
+    if (response.status !== 404) return response;
+    await response.drain();
+    throw this.#missing(digest);
   }
 
   #checkRange(response: HttpResponse, digest: Digest, start: number, end: number | undefined): number {

@@ -8,7 +8,7 @@ import { DEFAULT_TAG, formatReference, type Reference } from "../format/oci/refe
 import type { HttpResponse } from "../net/http-response.ts";
 import { resumedDownload } from "../net/resumed-download.ts";
 import type { ReadOptions } from "../store/blob-source.ts";
-import type { ImageSource, StoredManifest } from "../store/image-source.ts";
+import type { ImageSource, Repository, StoredManifest } from "../store/image-source.ts";
 import { readVerifiedDocument } from "../store/read-document.ts";
 import { digestOf, verifiedStream } from "../store/verified-stream.ts";
 import { RegistryBlobs } from "./registry-blobs.ts";
@@ -18,11 +18,13 @@ import { RegistryClient, type RegistryDependencies, type RegistryOptions } from 
 export class RegistrySource implements ImageSource {
   readonly name: string;
   readonly blobs: RegistryBlobs;
+  readonly repository: Repository;
   readonly #client: RegistryClient;
   readonly #reference: Reference;
 
   constructor(dependencies: RegistryDependencies, reference: Reference, options: RegistryOptions = {}) {
     this.name = formatReference(reference);
+    this.repository = { registry: reference.registry, name: reference.repository };
     this.#reference = reference;
     this.#client = new RegistryClient(dependencies, reference, options);
     this.blobs = new RegistryBlobs(this.#client);
@@ -31,18 +33,9 @@ export class RegistrySource implements ImageSource {
   async resolve(options: ReadOptions): Promise<StoredManifest> {
     const { tag, digest } = this.#reference;
     const what = `manifest of ${this.name}`;
-    using response = await this.#openManifest(digest ?? tag ?? DEFAULT_TAG, options.signal);
-    if (response.status === 404) {
-      await response.drain();
-      throw new CodedError(
-        "ERR_IMAGE_NOT_FOUND",
-        `${this.#client.name} has no manifest ${digest ?? tag ?? DEFAULT_TAG}`,
-      );
-    }
-    const bytes = await response.bytes(MAX_MANIFEST_SIZE);
+    const { bytes, claimed, said } = await this.#readManifest(digest ?? tag ?? DEFAULT_TAG, options.signal);
     const found = digestOf(bytes);
-    checkDigest(digest ?? claimedDigest(response), found, what);
-    const said = response.header("content-type")?.split(";")[0]?.trim();
+    checkDigest(digest ?? claimed, found, what);
     const { mediaType } = decodeManifest(bytes, said, what);
     return { descriptor: { mediaType, digest: found, size: bytes.length }, bytes };
   }
@@ -72,28 +65,37 @@ export class RegistrySource implements ImageSource {
     descriptor: Descriptor,
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    using response = await this.#openManifest(descriptor.digest, signal);
-    if (response.status === 404) {
-      await response.drain();
-      throw new CodedError(
-        "ERR_IMAGE_NOT_FOUND",
-        `${this.#client.name} has no manifest ${descriptor.digest}`,
-      );
-    }
-    yield await response.bytes(MAX_MANIFEST_SIZE);
+    yield (await this.#readManifest(descriptor.digest, signal)).bytes;
   }
 
-  #openManifest(name: string, signal: AbortSignal): Promise<HttpResponse> {
-    return this.#client.send({
-      method: "GET",
-      target: `manifests/${name}`,
-      access: "pull",
-      headers: { accept: ACCEPTED_MANIFESTS.join(", ") },
-      allow: [200, 404],
-      what: `manifest ${name} of ${this.#client.name}`,
-      signal,
-    });
+  #readManifest(name: string, signal: AbortSignal): Promise<ReceivedManifest> {
+    return this.#client.retried(async () => {
+      using response = await this.#client.sendOnce({
+        method: "GET",
+        target: `manifests/${name}`,
+        need: name.includes(":") ? "pull" : "resolve",
+        headers: { accept: ACCEPTED_MANIFESTS.join(", ") },
+        allow: [200, 404],
+        what: `manifest ${name} of ${this.#client.name}`,
+        signal,
+      });
+      if (response.status === 404) {
+        await response.drain();
+        throw new CodedError("ERR_IMAGE_NOT_FOUND", `${this.#client.name} has no manifest ${name}`);
+      }
+      const bytes = await response.bytes(MAX_MANIFEST_SIZE);
+      const said = response.header("content-type")?.split(";")[0]?.trim();
+      return { bytes, claimed: claimedDigest(response), said };
+    }, signal);
   }
+}
+
+/** A manifest as it came, not verified. */
+interface ReceivedManifest {
+  readonly bytes: Uint8Array;
+  readonly claimed: Digest | undefined;
+  /** Its media type, as the registry says. */
+  readonly said: string | undefined;
 }
 
 /** The digest that the registry says a manifest has; `undefined` when it says none that we can check. */

@@ -1,19 +1,8 @@
 import { equalBytes, isZero, toHex } from "../base/bytes.ts";
 import { CodedError } from "../base/errors.ts";
 import { crc32c } from "../codec/crc32c.ts";
-import { decompressChunk } from "../codec/decompress.ts";
 import { DIGEST_LENGTH, digestChunk } from "../codec/digest.ts";
 import type { ChunkedBlob } from "./chunk-source.ts";
-
-/**
- * The decoded bytes of one chunk. They are not verified yet. For a raw chunk they are `stored` itself.
- *
- * @throws {CodedError} ERR_CODEC_FAILED, ERR_CODEC_MISSING.
- */
-export function decodeChunk(blob: ChunkedBlob, index: number, stored: Uint8Array): Uint8Array {
-  const compressor = blob.table.isCompressed(index) ? blob.compressor : "none";
-  return decompressChunk(compressor, stored, blob.table.decodedSizes[index] as number);
-}
 
 /**
  * The trusted digest of a chunk; absent when the chunk cannot be verified. All zeros stands for "not known":
@@ -38,10 +27,17 @@ export function* provableChunks(blob: ChunkedBlob): Generator<number, void, void
  * that is known. A CRC finds accidents, not lies, so a chunk without a digest stays unverified.
  *
  * @param place Where the bytes come from, for the message.
+ * @param digest The digest of the bytes, where it is known already.
  * @returns Whether the digest proves the bytes; false for a chunk without one.
  * @throws {CodedError} ERR_CHUNK_CORRUPT when they are not the chunk's.
  */
-export function checkChunk(blob: ChunkedBlob, index: number, decoded: Uint8Array, place: string): boolean {
+export function checkChunk(
+  blob: ChunkedBlob,
+  index: number,
+  decoded: Uint8Array,
+  place: string,
+  digest?: Uint8Array,
+): boolean {
   if (decoded.length !== blob.table.decodedSizes[index]) {
     throw corruptChunk(blob, index, place, `has ${decoded.length} bytes`);
   }
@@ -53,7 +49,7 @@ export function checkChunk(blob: ChunkedBlob, index: number, decoded: Uint8Array
     }
     return false;
   }
-  const found = digestChunk(blob.digester, decoded);
+  const found = digest ?? digestChunk(blob.digester, decoded);
   if (!equalBytes(found, expected)) {
     throw corruptChunk(blob, index, place, `digests to ${toHex(found)}, expected ${toHex(expected)}`);
   }

@@ -1,9 +1,14 @@
 import { throwIfAborted } from "../base/abort.ts";
 import { type CodedError, isCoded } from "../base/errors.ts";
 import { integerOption } from "../base/options.ts";
+import type { DecodedRun, DecodeTask } from "../codec/chunk-tasks.ts";
+import { decodeChunks } from "../codec/decode-chunks.ts";
+import { DIGEST_LENGTH } from "../codec/digest.ts";
+import { taskError } from "../codec/task-failure.ts";
 import type { BlobSource } from "./blob-source.ts";
 import type { ChunkedBlob, ChunkRun, ChunkSink, ChunkSource, FetchOptions } from "./chunk-source.ts";
-import { checkChunk, checkRun, corruptChunk, decodeChunk, missingChunk } from "./decode-chunk.ts";
+import { checkChunk, checkRun, corruptChunk, missingChunk } from "./decode-chunk.ts";
+import { decodeRuns, decodeTask } from "./decode-task.ts";
 import { type ChunkRequest, planRequests } from "./request-plan.ts";
 
 /** Stored bytes of one request, unless a single chunk is larger. */
@@ -12,6 +17,8 @@ export const DEFAULT_REQUEST_SIZE = 2 ** 20;
 export interface DecodedSourceOptions {
   /** Most stored bytes of one request with several chunks. @default 1 MiB */
   readonly requestSize?: number;
+  /** Decodes and digests chunks, {@link ChunkWorkers.decode} for one. @default on the calling thread */
+  readonly decode?: (task: DecodeTask) => Promise<DecodedRun>;
 }
 
 /** What a source was asked for and gave, since it was made. Sizes are bytes. */
@@ -36,6 +43,7 @@ export class DecodedSource implements ChunkSource {
   };
   readonly #blobs: BlobSource;
   readonly #requestSize: number;
+  readonly #decode: (task: DecodeTask) => Promise<DecodedRun>;
 
   constructor(blobs: BlobSource, options: DecodedSourceOptions = {}) {
     this.name = blobs.name;
@@ -46,6 +54,7 @@ export class DecodedSource implements ChunkSource {
       1,
       64 * 2 ** 20,
     );
+    this.#decode = options.decode ?? (async (task) => decodeChunks(task));
   }
 
   get counts(): Readonly<SourceCounts> {
@@ -53,17 +62,18 @@ export class DecodedSource implements ChunkSource {
   }
 
   /**
-   * As {@link ChunkSource.fetch}; chunks arrive in index order, each as soon as its request is there.
+   * As {@link ChunkSource.fetch}; chunks arrive in index order, a few MiB at a time.
    *
-   * @throws {CodedError} ERR_CODEC_MISSING too, and whatever else the blob source throws.
+   * @throws {CodedError} ERR_CODEC_MISSING and ERR_WORKER_FAILED too, and whatever else the blob source throws.
    */
   async fetch(blob: ChunkedBlob, run: ChunkRun, options: FetchOptions, sink: ChunkSink): Promise<void> {
     checkRun(blob, run.first, run.count);
     for (const request of planRequests(blob.table, run, this.#requestSize)) {
       const stored = await this.#read(blob, request, options);
-      for (let index = request.first; index < request.first + request.count; index++) {
+      for (const part of decodeRuns(blob, request)) {
         throwIfAborted(options.signal);
-        await sink(index, this.#decode(blob, index, request, stored));
+        const decoded = await this.#decode(decodeTask(blob, part, request, stored));
+        await this.#give(blob, part, decoded, options, sink);
       }
     }
   }
@@ -85,21 +95,31 @@ export class DecodedSource implements ChunkSource {
     return stored;
   }
 
-  #decode(blob: ChunkedBlob, index: number, request: ChunkRequest, stored: Uint8Array): Uint8Array {
-    const start = (blob.table.storedOffsets[index] as number) - request.offset;
-    const bytes = stored.subarray(start, start + (blob.table.storedSizes[index] as number));
-    let decoded: Uint8Array;
-    try {
-      decoded = decodeChunk(blob, index, bytes);
-    } catch (error) {
-      if (!isCoded(error, "ERR_CODEC_FAILED")) throw error;
-      throw corruptChunk(blob, index, this.name, "does not decode", error);
+  /** Checks what was decoded and gives the sink what is good. */
+  async #give(
+    blob: ChunkedBlob,
+    run: ChunkRun,
+    { buffer, digests, failed }: DecodedRun,
+    { signal }: FetchOptions,
+    sink: ChunkSink,
+  ): Promise<void> {
+    let end = 0;
+    for (let position = 0; position < (failed?.position ?? run.count); position++) {
+      throwIfAborted(signal);
+      const index = run.first + position;
+      const decoded = buffer.subarray(end, end + (blob.table.decodedSizes[index] as number));
+      const digest = digests.subarray(position * DIGEST_LENGTH, (position + 1) * DIGEST_LENGTH);
+      const isVerified = checkChunk(blob, index, decoded, this.name, digest);
+      end += decoded.length;
+      this.#counts.chunks++;
+      this.#counts.decodedBytes += decoded.length;
+      if (!isVerified) this.#counts.unverifiedChunks++;
+      await sink(index, decoded);
     }
-    const isVerified = checkChunk(blob, index, decoded, this.name);
-    this.#counts.chunks++;
-    this.#counts.decodedBytes += decoded.length;
-    if (!isVerified) this.#counts.unverifiedChunks++;
-    return decoded;
+    if (failed === undefined) return;
+    const error = taskError(failed.failure);
+    if (!isCoded(error, "ERR_CODEC_FAILED")) throw error;
+    throw corruptChunk(blob, run.first + failed.position, this.name, "does not decode", error);
   }
 }
 

@@ -8,10 +8,30 @@ export interface StoredManifest {
   readonly bytes: Uint8Array;
 }
 
+/** A repository of a registry. */
+export interface Repository {
+  /** `HOST` or `HOST:PORT`. */
+  readonly registry: string;
+  readonly name: string;
+}
+
+/** How a blob is written. */
+export interface WriteOptions extends ReadOptions {
+  /**
+   * Where the blob is known to lie: a target in the same registry takes it from there (a mount) without opening the
+   * bytes, when it may; any other target writes them. It is the `repository` of the source that the blob comes from.
+   *
+   * @default unknown
+   */
+  readonly mountFrom?: Repository | undefined;
+}
+
 /** A place to read one image from: a registry repository, an OCI layout, an archive. */
 export interface ImageSource extends AsyncDisposable {
   /** The image as the user wrote it, for messages. */
   readonly name: string;
+  /** The repository that has the image's blobs; `undefined` when it is in no registry. */
+  readonly repository?: Repository;
 
   /**
    * The manifest or index that the image's name stands for.
@@ -54,7 +74,7 @@ export interface ImageTarget extends AsyncDisposable {
   writeBlob(
     descriptor: Descriptor,
     open: () => AsyncIterable<Uint8Array>,
-    options: ReadOptions,
+    options: WriteOptions,
   ): Promise<void>;
 
   /**

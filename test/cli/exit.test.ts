@@ -22,6 +22,14 @@ describe("failureOf()", () => {
     );
   });
 
+  it("names an errno once", () => {
+    const cause = new Error("ENOSPC: no space left on device, write");
+    assert.equal(
+      failureOf(new CodedError("ERR_TARGET_IO", "a.tar cannot be written: ENOSPC", { cause })).message,
+      "a.tar cannot be written: ENOSPC: no space left on device, write",
+    );
+  });
+
   it("keeps strangers' names from moving the cursor or starting a line", () => {
     const failure = failureOf(new CodedError("ERR_LAYER_INVALID", "path a\nb\u001b[2Jc\u009bd"));
     assert.equal(failure.message, "path a b [2Jc d");

@@ -28,9 +28,8 @@ describe("nydus-convert", () => {
       "--work-dir",
       directory.path,
     ]);
-    const top = await openLayoutSource(join(directory.path, "out"), "x").resolve({
-      signal: AbortSignal.timeout(5000),
-    });
+    await using written = openLayoutSource(join(directory.path, "out"), "x");
+    const top = await written.resolve({ signal: AbortSignal.timeout(5000) });
     assert.deepEqual(
       { status, stdout, stderr },
       { status: 0, stdout: `${top.descriptor.digest}\n`, stderr: "" },
@@ -110,6 +109,20 @@ describe("nydus-convert", () => {
     const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
     assert.equal(VERSION, version);
     assert.equal((await convert(["--version"])).stdout, `${version}\n`);
+  });
+
+  it("says with --version --verbose what it runs on, for people and for programs", async () => {
+    const { status, stdout } = await convert(["--version", "--verbose"]);
+    const [first, ...rows] = stdout.trimEnd().split("\n");
+    assert.deepEqual([status, first], [0, VERSION]);
+    assert.deepEqual(
+      rows.map((row) => row.split(/ {2,}/)[0]),
+      ["node", "addon", "gzip decode", "zstd", "lz4 encode", "lz4 decode", "blake3", "sha256", "crc-32c"],
+    );
+    const { type, version, node, codecs } = JSON.parse((await convert(["--json", "--verbose", "-V"])).stdout);
+    assert.deepEqual([type, version, node], ["version", VERSION, process.version]);
+    assert.match(codecs.zstd.version, /^1\./);
+    assert.deepEqual(JSON.parse((await convert(["-V", "--json"])).stdout), { type, version });
   });
 
   it("ends its help with examples and exit statuses", async () => {

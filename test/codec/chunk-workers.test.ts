@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { Worker } from "node:worker_threads";
 import { crc32 } from "node:zlib";
 import type { Compressor } from "#src/base/algorithm.js";
 import { BufferPool } from "#src/codec/buffer-pool.js";
@@ -118,6 +119,21 @@ describe("ChunkWorkers", () => {
       assert.equal((await workers.encode(encodeTask("zstd"))).storedSizes.length, CHUNKS.length);
       await workers.rest();
     }
+  });
+
+  it("fails the tasks of a thread that dies, and gives later ones to a new thread", async () => {
+    const file = new URL("../../../dist/codec/chunk-worker.js", import.meta.url);
+    const dying = `import { parentPort } from "node:worker_threads";
+      parentPort.on("message", () => process.exit(7));`;
+    const scripts = [new URL(`data:text/javascript,${encodeURIComponent(dying)}`)];
+    await using workers = new ChunkWorkers(1, () => new Worker(scripts.pop() ?? file));
+    const tasks = [1, 2, 3].map(() => workers.encode(encodeTask("zstd")));
+    const ended = await Promise.allSettled(tasks);
+    assert.deepEqual(
+      ended.map((task) => (task.status === "rejected" ? task.reason.code : "done")),
+      ["ERR_WORKER_FAILED", "ERR_WORKER_FAILED", "done"],
+    );
+    assert.equal((await workers.encode(encodeTask("zstd"))).storedSizes.length, CHUNKS.length);
   });
 
   it("rejects what is under way, and what comes later, when it is closed", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { crc32c } from "#src/codec/crc32c.js";
+import { crc32c, crc32cByTables } from "#src/codec/crc32c.js";
 
 /** Bit by bit, straight from the definition. */
 function slowCrc32c(bytes: Uint8Array): number {
@@ -25,6 +25,7 @@ describe("crc32c()", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
         assert.equal(crc32c(bytes), slowCrc32c(bytes));
+        assert.equal(crc32cByTables(bytes), slowCrc32c(bytes));
       }),
       { numRuns: 200 },
     );

@@ -13,6 +13,7 @@ import { findBlobSections } from "#src/format/blob/blob-sections.js";
 import { decodeImageConfig } from "#src/format/oci/image-config.js";
 import { decodeManifest } from "#src/format/oci/manifest.js";
 import { writeBootstrap } from "#src/image/bootstrap-writer.js";
+import type { Chunk } from "#src/image/chunk.js";
 import type { Directory, Image, Inode, RegularFile } from "#src/image/tree.js";
 import { openFixtureSource } from "../support/converted-image.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
@@ -31,13 +32,13 @@ let blobs: Map<string, ReadBackBlob>;
 before(async () => {
   await using directory = await temporaryDirectory();
   const layer = await convertFirstLayer(join(directory.path, "blob"));
-  image = mergeLayers([layer], OPTIONS);
+  ({ image } = mergeLayers([layer], OPTIONS));
   const readBack = await readBackBlob(layer.file.path, OPTIONS, lanes.workers, signal);
   blobs = new Map([[layer.file.digest.slice(7), readBack]]);
 });
 
 async function convertFirstLayer(path: string) {
-  const source = openFixtureSource();
+  await using source = openFixtureSource();
   const top = await source.resolve({ signal });
   const manifest = decodeManifest(top.bytes, top.descriptor.mediaType);
   assert.ok(manifest.kind === "manifest");
@@ -122,6 +123,46 @@ describe("verifyBootstrap()", () => {
     "changes an owner": (inode) => (inode.type === "symlink" ? { ...inode, uid: 7 } : inode),
     "changes a time": (inode) =>
       inode.type === "file" ? { ...inode, mtime: { ...inode.mtime, nanoseconds: 1 } } : inode,
+    "changes a group": (inode) => (inode.type === "file" ? { ...inode, gid: inode.gid + 1 } : inode),
+    "changes the seconds of a time": (inode) =>
+      inode.type === "dir"
+        ? { ...inode, mtime: { ...inode.mtime, seconds: inode.mtime.seconds - 1 } }
+        : inode,
+    "cuts a file short": (inode) =>
+      manyChunks(inode) ? { ...inode, size: inode.size - 1, chunks: shortened(inode.chunks) } : inode,
+    "drops the last chunk": (inode) =>
+      manyChunks(inode)
+        ? { ...inode, size: (inode.chunks.length - 1) * 4096, chunks: inode.chunks.slice(0, -1) }
+        : inode,
+    "takes a chunk twice": (inode) => {
+      const [first, , ...rest] = inode.type === "file" ? inode.chunks : [];
+      return manyChunks(inode) && first !== undefined ? { ...inode, chunks: [first, first, ...rest] } : inode;
+    },
+    "changes the digest of a chunk": (inode) =>
+      manyChunks(inode)
+        ? {
+            ...inode,
+            chunks: inode.chunks.map((chunk) => ({ ...chunk, digest: new Uint8Array(32).fill(1) })),
+          }
+        : inode,
+    "shifts where a chunk is stored": (inode) =>
+      manyChunks(inode)
+        ? {
+            ...inode,
+            chunks: inode.chunks.map((chunk) => ({ ...chunk, storedOffset: (chunk.storedOffset ?? 0) + 1 })),
+          }
+        : inode,
+    "says that a chunk is stored in more bytes": (inode) =>
+      manyChunks(inode)
+        ? {
+            ...inode,
+            chunks: inode.chunks.map((chunk) => ({ ...chunk, storedSize: (chunk.storedSize ?? 0) + 1 })),
+          }
+        : inode,
+    "changes the CRC-32C of a chunk": (inode) =>
+      manyChunks(inode)
+        ? { ...inode, chunks: inode.chunks.map((chunk) => ({ ...chunk, crc32c: 7 })) }
+        : inode,
     "changes a link's target": (inode) =>
       inode.type === "symlink" ? { ...inode, target: `${inode.target}x` } : inode,
   };
@@ -181,6 +222,14 @@ describe("verifyBootstrap()", () => {
     });
   });
 });
+
+/** The chunks with one byte less in the last. */
+function shortened<Piece extends Chunk>(chunks: readonly Piece[]): readonly Piece[] {
+  const last = chunks.length - 1;
+  return chunks.map((chunk, index) =>
+    index === last ? { ...chunk, decodedSize: chunk.decodedSize - 1 } : chunk,
+  );
+}
 
 function anyFile(): RegularFile {
   for (const inode of image.root.children.values()) if (inode.type === "file") return inode;

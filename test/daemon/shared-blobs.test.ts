@@ -3,12 +3,21 @@ import { describe, it } from "node:test";
 import { ImageBlobs, SharedBlobs } from "#src/daemon/shared-blobs.js";
 import type { CacheableBlob } from "#src/store/chunk-cache.js";
 import type { ChunkSource } from "#src/store/chunk-source.js";
-import { DEMAND, giving, makeBlob, scriptedSource } from "../support/chunked-blob.ts";
+import { DEMAND, giving, makeBlob } from "../support/chunked-blob.ts";
 import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const made = makeBlob(3);
 const { signal } = DEMAND;
 const ALL = { first: 0, count: 3 };
+
+const good = (): ChunkSource => ({ name: "good", fetch: giving(made) });
+/** A source that has no business being asked. */
+const unasked = (): ChunkSource => ({
+  name: "unasked",
+  fetch: async () => {
+    throw new Error("this source was not to be asked");
+  },
+});
 
 /** An image of one blob. */
 function imageOf(shared: SharedBlobs, blob: CacheableBlob, source: ChunkSource): ImageBlobs {
@@ -19,8 +28,8 @@ describe("SharedBlobs", () => {
   it("opens a blob once for images that agree on it, and closes it with the last", async () => {
     await using folder = await temporaryDirectory();
     const shared = new SharedBlobs(folder.path);
-    const one = imageOf(shared, made.blob, scriptedSource("one", [giving(made)]));
-    const two = imageOf(shared, { ...made.blob }, scriptedSource("two", []));
+    const one = imageOf(shared, made.blob, good());
+    const two = imageOf(shared, { ...made.blob }, unasked());
     const [left, right] = await Promise.all([one.open(0, { signal }), two.open(0, { signal })]);
     assert.equal(left, right);
     await left.ensure(ALL, DEMAND);
@@ -35,8 +44,8 @@ describe("SharedBlobs", () => {
   it("fetches from the image that is left when the one that opened the blob is gone", async () => {
     await using folder = await temporaryDirectory();
     const shared = new SharedBlobs(folder.path);
-    const one = imageOf(shared, made.blob, scriptedSource("one", []));
-    const two = imageOf(shared, made.blob, scriptedSource("two", [giving(made)]));
+    const one = imageOf(shared, made.blob, unasked());
+    const two = imageOf(shared, made.blob, good());
     await one.open(0, { signal });
     const blob = await two.open(0, { signal });
     await one[Symbol.asyncDispose]();
@@ -49,8 +58,8 @@ describe("SharedBlobs", () => {
     await using folder = await temporaryDirectory();
     const shared = new SharedBlobs(folder.path);
     const hostile = { ...made.blob, digests: new Uint8Array(3 * 32).fill(7) };
-    const one = imageOf(shared, made.blob, scriptedSource("one", [giving(made)]));
-    const two = imageOf(shared, hostile, scriptedSource("two", []));
+    const one = imageOf(shared, made.blob, good());
+    const two = imageOf(shared, hostile, unasked());
     const [left, right] = [await one.open(0, { signal }), await two.open(0, { signal })];
     assert.notEqual(left, right);
     assert.notEqual(left.cache.dataPath, right.cache.dataPath);
@@ -66,7 +75,7 @@ describe("SharedBlobs", () => {
         if (loads++ === 0) throw new Error("not now");
         return made.blob;
       },
-      source: scriptedSource("one", []),
+      source: unasked(),
     });
     await assert.rejects(image.open(0, { signal }), /not now/);
     await image.open(0, { signal });

@@ -196,6 +196,21 @@ describe("nydus-convert check", () => {
     assert.ok(found.codes.includes("ERR_CHUNK_CORRUPT"));
   });
 
+  for (const name of ["zran", "batch"]) {
+    it(`checks what it can read of an image with ${name}`, async () => {
+      await using directory = await temporaryDirectory();
+      const folder = join(directory.path, name);
+      await cp(fixturePath("golden", "nydusify", name), folder, { recursive: true });
+      assert.deepEqual(await check(`oci:${folder}`), { status: 2, codes: ["ERR_FEATURE_UNSUPPORTED"] });
+      const { manifest } = await readConverted(openLayoutSource(folder), { allowUnsupported: true });
+      await flip(join(folder, "blobs", "sha256", manifest.layers[0]?.digest.slice(7) ?? ""), 100);
+      assert.deepEqual(await check(`oci:${folder}`), {
+        status: 4,
+        codes: ["ERR_DIGEST_MISMATCH", "ERR_FEATURE_UNSUPPORTED"],
+      });
+    });
+  }
+
   it("finds that an image is not what another one is", async () => {
     const source = `oci:${fixturePath("golden", "nydusify", "source")}:v1`;
     const bootstrap = fixturePath("golden", "made", "layer2", "bootstrap");

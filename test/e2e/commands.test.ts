@@ -99,10 +99,12 @@ describe("nydus-convert check", { concurrency: 2 }, () => {
 
   for (const { name, args, feature } of listUnsupportedImages()) {
     it(`refuses ${name}, which uses ${feature}`, async () => {
-      const { status, stderr } = await convert("check", ...args);
+      const { status, stdout, stderr } = await convert("check", ...args);
+      const told = stdout + stderr;
       assert.deepEqual(
-        [status, stderr.includes("[ERR_FEATURE_UNSUPPORTED]"), stderr.includes(feature)],
-        [2, true, true],
+        [status, told.includes("[ERR_FEATURE_UNSUPPORTED]"), told.includes(feature)],
+        // nydus 2.4.4 places long link targets of tarfs where the kernel does not read them: that counts more.
+        [name === "made/tarfs" ? 4 : 2, true, true],
       );
     });
   }

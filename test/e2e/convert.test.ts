@@ -24,6 +24,7 @@ import { RegistrySource } from "#src/registry/registry-source.js";
 import { RegistryTarget } from "#src/registry/registry-target.js";
 import {
   convert,
+  convertedTop,
   convertFixture,
   openConverted,
   openFixtureSource,
@@ -186,10 +187,11 @@ describe("convertImage()", () => {
     ]);
     const started: (string | undefined)[] = [];
     const target = new LayoutTarget(join(directory.path, "out"), { tag: "nydus" });
+    await using original = openLayoutSource(source, "a");
     await convertImage(
       {
         kind: "image",
-        source: openLayoutSource(source, "a"),
+        source: original,
         platforms: { wanted: "all", isExplicit: true },
         reference: undefined,
       },
@@ -201,7 +203,7 @@ describe("convertImage()", () => {
         workParent: directory.path,
       },
     );
-    const top = await openConverted(directory.path).resolve({ signal });
+    const top = await convertedTop(directory.path);
     const index = decodeManifest(top.bytes, top.descriptor.mediaType);
     assert.ok(index.kind === "index");
     assert.deepEqual(
@@ -331,12 +333,12 @@ describe("convertImage() of a damaged image", () => {
     it(`fails for one ${what}, the target as it was`, async () => {
       await using directory = await temporaryDirectory();
       await convertFixture(directory.path);
-      const before = await openConverted(directory.path).resolve({ signal });
+      const before = await convertedTop(directory.path);
       const source = join(directory.path, "source");
       await writeSourceImage(new LayoutTarget(source, { tag: "a" }), image);
       const target = new LayoutTarget(join(directory.path, "out"), { tag: "nydus" });
       await assert.rejects(convert(openLayoutSource(source, "a"), target, directory.path), { code });
-      const after = await openConverted(directory.path).resolve({ signal });
+      const after = await convertedTop(directory.path);
       assert.deepEqual(after.descriptor, before.descriptor);
       assert.deepEqual((await readdir(directory.path)).sort(), ["out", "source"]);
     });
@@ -376,10 +378,11 @@ describe("convertImage() of a damaged image", () => {
   it("stops when it is interrupted, and leaves nothing behind", async () => {
     await using directory = await temporaryDirectory();
     const controller = new AbortController();
+    await using source = openFixtureSource();
     const converting = convertImage(
       {
         kind: "image",
-        source: openFixtureSource(),
+        source,
         platforms: { wanted: [{ os: "linux", architecture: "amd64" }], isExplicit: false },
         reference: undefined,
       },

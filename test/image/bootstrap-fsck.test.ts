@@ -7,6 +7,9 @@ import { after, describe, it } from "node:test";
 import fc from "fast-check";
 import { readBootstrap } from "#src/image/bootstrap-reader.js";
 import { type WrittenBootstrap, writeBootstrap } from "#src/image/bootstrap-writer.js";
+import { checkBootstrap } from "#src/image/check.js";
+import { mutate } from "../fuzz/mutate.ts";
+import { Random, seedOf } from "../fuzz/random.ts";
 import { goldenBootstrap } from "../support/golden-blobs.ts";
 import { randomImage } from "../support/random-image.ts";
 
@@ -18,7 +21,7 @@ describe("fsck.erofs", { skip }, () => {
   after(() => rmSync(folder, { recursive: true }));
 
   /** What fsck.erofs says about a bootstrap whose devices hold zeroes. */
-  function check({ bytes, blobs }: WrittenBootstrap): {
+  function check({ bytes, blobs }: Pick<WrittenBootstrap, "bytes" | "blobs">): {
     readonly status: number | null;
     readonly output: string;
   } {
@@ -49,6 +52,21 @@ describe("fsck.erofs", { skip }, () => {
       }),
       { numRuns: 15 },
     );
+  });
+
+  it("finds nothing in damaged bootstraps in which our check finds nothing", (t) => {
+    const seed = Number(process.env["FUZZ_SEED"] ?? Date.now() % 2 ** 31);
+    const corpus = ["nydusify/native", "nydusify/lz4-64k"].map((name) => goldenBootstrap(name).bytes);
+    let compared = 0;
+    for (let index = 0; index < 400 && compared < 40; index++) {
+      const bytes = mutate(corpus, new Random(seedOf(seed, index)));
+      if (checkBootstrap(bytes).length > 0) continue;
+      compared++;
+      const { status, output } = check({ bytes, blobs: readBootstrap(bytes).blobs });
+      assert.equal(status, 0, `seed ${seed} input ${index}: ${output}`);
+    }
+    t.diagnostic(`seed ${seed}: ${compared} accepted by both`);
+    assert.ok(compared > 0);
   });
 
   it("finds a nid that leads nowhere", () => {

@@ -18,6 +18,7 @@ describe("cleanLayerPath()", () => {
     ["..a/...", "..a/..."],
     ["\xff\n", "\xff\n"],
     ["x".repeat(255), "x".repeat(255)],
+    [`./${"ab/".repeat(1365)}c/`, `${"ab/".repeat(1365)}c`],
   ] as const) {
     it(`reads ${JSON.stringify(path.slice(0, 20))} as ${JSON.stringify(clean.slice(0, 20))}`, () => {
       assert.equal(cleanLayerPath(path), clean);
@@ -29,7 +30,7 @@ describe("cleanLayerPath()", () => {
     ["leaves the root on the way", "a/../../b"],
     ["holds a NUL", "a\0b"],
     ["has a name of 256 bytes", `a/${"x".repeat(256)}`],
-    ["has 4096 bytes", "a/".repeat(2048)],
+    ["has 4097 bytes", `${"a/".repeat(2048)}b`],
   ] as const) {
     it(`refuses a path that ${name}`, () => {
       assert.throws(() => cleanLayerPath(path), isInvalid);

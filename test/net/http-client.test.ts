@@ -75,11 +75,11 @@ describe("HttpClient", () => {
 
   it("waits for a slow reader longer than for a silent server", async () => {
     const url = await serve((_, response) => response.end(Buffer.alloc(20 * 2 ** 20)));
-    await using http = new HttpClient({ idleTimeoutMs: 80 });
+    await using http = new HttpClient({ idleTimeoutMs: 400 });
     using response = await http.send({ method: "GET", url, signal });
     let size = 0;
     for await (const piece of response.pieces()) {
-      if (size === 0) await new Promise((resolve) => setTimeout(resolve, 400));
+      if (size === 0) await new Promise((resolve) => setTimeout(resolve, 1200));
       size += piece.length;
     }
     assert.equal(size, 20 * 2 ** 20);
@@ -130,6 +130,66 @@ describe("HttpClient", () => {
     await assert.rejects(http.send({ method: "GET", url, signal }), { code: "ERR_ABORTED" });
   });
 
+  it("gives up on a body that drips, in either direction", async () => {
+    const rate = { minimumRate: 100_000, windowMs: 100 };
+    await using http = new HttpClient({ idleTimeoutMs: 1000, rate });
+    const giving = await serve((_, response) => {
+      const timer = setInterval(() => response.write("x"), 5);
+      response.on("close", () => clearInterval(timer));
+    });
+    using response = await http.send({ method: "GET", url: giving, signal });
+    await assert.rejects(response.bytes(1e6), { code: "ERR_SOURCE_UNAVAILABLE" });
+    const taking = await serve((request) => {
+      const timer = setInterval(() => request.read(100), 5);
+      request.on("close", () => clearInterval(timer)).on("error", () => undefined);
+    });
+    const body = async function* (): AsyncGenerator<Uint8Array> {
+      for (let index = 0; index < 1000; index++) yield Buffer.alloc(65_536);
+    };
+    const sending = http.send({ method: "PUT", url: taking, body: body(), bodySize: 65_536_000, signal });
+    await assert.rejects(sending, { code: "ERR_SOURCE_UNAVAILABLE" });
+  });
+
+  it("gives up on a server that stops to take a body", async () => {
+    const url = await serve((request) => request.pause());
+    await using http = new HttpClient({ idleTimeoutMs: 100 });
+    const body = async function* (): AsyncGenerator<Uint8Array> {
+      for (let index = 0; index < 1000; index++) yield Buffer.alloc(65_536);
+    };
+    const sending = http.send({ method: "PUT", url, body: body(), bodySize: 65_536_000, signal });
+    await assert.rejects(sending, { code: "ERR_SOURCE_UNAVAILABLE" });
+  });
+
+  it("waits for our own slow body", async () => {
+    const url = await serve((request, response) => request.on("end", () => response.end("done")).resume());
+    await using http = new HttpClient({ idleTimeoutMs: 300 });
+    const body = async function* (): AsyncGenerator<Uint8Array> {
+      for (let index = 0; index < 3; index++) {
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        yield Buffer.alloc(10);
+      }
+    };
+    using response = await http.send({ method: "PUT", url, body: body(), bodySize: 30, signal });
+    assert.equal(response.status, 200);
+  });
+
+  it("waits for the answer to a body as long as the request says, and no longer", async () => {
+    const url = await serve((request, response) => {
+      request.on("end", () => setTimeout(() => response.end("stored"), 900)).resume();
+    });
+    await using http = new HttpClient({ idleTimeoutMs: 300, answerTimeoutMs: 300 });
+    const send = (answerTimeoutMs?: number): Promise<unknown> =>
+      http.send({
+        method: "PUT",
+        url,
+        body: Buffer.alloc(10),
+        signal,
+        ...(answerTimeoutMs !== undefined && { answerTimeoutMs }),
+      });
+    await assert.rejects(send(), { code: "ERR_SOURCE_UNAVAILABLE" });
+    await send(5000);
+  });
+
   it("takes an answer that comes before the body was sent", async () => {
     const url = await serve((_, response) =>
       response.writeHead(413, { connection: "close" }).end("too large"),
@@ -141,6 +201,26 @@ describe("HttpClient", () => {
     };
     using response = await http.send({ method: "PUT", url, body: body(), bodySize: 2000, signal });
     assert.equal(response.status, 413);
+  });
+
+  it("sends no more of a body once the server has refused it", async () => {
+    const url = await serve((_, response) => response.writeHead(403).end("no"));
+    await using http = new HttpClient();
+    let isOver: (value: unknown) => void;
+    const over = new Promise((resolve) => {
+      isOver = resolve;
+    });
+    const body = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        for (;;) yield Buffer.alloc(65_536);
+      } finally {
+        isOver("over");
+      }
+    };
+    using response = await http.send({ method: "PUT", url, body: body(), bodySize: 1e12, signal });
+    assert.deepEqual([response.status, await response.excerpt(10)], [403, "no"]);
+    await response.drain();
+    assert.equal(await over, "over");
   });
 
   it("throws what the streamed body throws", async () => {
@@ -160,7 +240,7 @@ describe("HttpClient", () => {
       ({ socket }) => drip(socket, "HTTP/1.1 200 OK\r\n", "x: y\r\n"),
       ({ socket }) => drip(socket, "", "HTTP/1.1 100 Continue\r\n\r\n"),
     ];
-    await using http = new HttpClient({ idleTimeoutMs: 1000, headerTimeoutMs: 200 });
+    await using http = new HttpClient({ idleTimeoutMs: 1000, answerTimeoutMs: 200 });
     for (const listener of dripping) {
       const url = await serve(listener);
       await assert.rejects(http.send({ method: "GET", url, signal }), (error) =>

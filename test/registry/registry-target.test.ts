@@ -54,13 +54,12 @@ describe("RegistryTarget", () => {
     await using http = new HttpClient();
     registry.blobs.set(`base@${blob.descriptor.digest}`, Buffer.from(blob.bytes));
     const reference = { registry: registry.host, repository: "app", tag: "v1" };
-    await using target = new RegistryTarget({ http, credentials: ANONYMOUS }, reference, {
-      mountFrom: "base",
-    });
+    await using target = new RegistryTarget({ http, credentials: ANONYMOUS }, reference);
     const never = (): AsyncIterable<Uint8Array> => {
       throw new Error("opened");
     };
-    await target.writeBlob(blob.descriptor, never, { signal });
+    const mountFrom = { registry: registry.host, name: "base" };
+    await target.writeBlob(blob.descriptor, never, { signal, mountFrom });
     assert.equal(await target.hasBlob(blob.descriptor, { signal }), true);
   });
 

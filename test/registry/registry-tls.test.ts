@@ -51,8 +51,8 @@ describe("RegistrySource over TLS", { skip }, () => {
     return `127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
   const trusting = (): HttpClient =>
-    new HttpClient({ extraCertificates: [readFileSync(certificate, "utf8")] });
-  const NO_RETRY = { retry: { attempts: 1, firstDelayMs: 1, maxDelayMs: 1 } };
+    new HttpClient({ certificates: { trusted: [readFileSync(certificate, "utf8")] } });
+  const NO_RETRY = { retry: { attempts: 1, firstDelayMs: 1, maxDelayMs: 1, deadlineMs: 1 } };
 
   it("finds that a registry on loopback speaks TLS, and trusts a given certificate", async () => {
     const host = await serve((request, response) => {

@@ -274,7 +274,8 @@ describe("ChunkCache, when power may fail at any moment", () => {
 
   it("writes a bit only after the bytes of its chunk were synced", async () => {
     const calls = await record(true);
-    assert.ok(calls.filter(({ kind }) => kind === "bits").length > 3);
+    // How many chunks wait for one sync depends on the disk; all but the first batch may.
+    assert.ok(calls.filter(({ kind }) => kind === "bits").length > 1);
     assert.deepEqual(unsafeChunks(calls), new Set());
   });
 

@@ -1,11 +1,18 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { after, describe, it } from "node:test";
+import { ChunkWorkers } from "#src/codec/chunk-workers.js";
 import { DecodedSource } from "#src/store/decoded-source.js";
 import { testChunkSource } from "../conformance/chunk-source.ts";
 import { DEMAND, gather, makeBlob, memoryBlobs } from "../support/chunked-blob.ts";
 
 testChunkSource("DecodedSource", (blobs) => new DecodedSource(blobs));
 testChunkSource("DecodedSource with small requests", (blobs) => new DecodedSource(blobs, { requestSize: 1 }));
+
+const workers = new ChunkWorkers(2);
+after(() => workers[Symbol.asyncDispose]());
+testChunkSource("DecodedSource with threads", (blobs) => {
+  return new DecodedSource(blobs, { decode: (task) => workers.decode(task) });
+});
 
 const made = makeBlob(30);
 const { blob, stored } = made;

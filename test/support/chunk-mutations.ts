@@ -23,6 +23,11 @@ export const CHUNK_MUTATIONS: readonly Mutation[] = [
     },
   },
   {
+    what: "a hole",
+    code: "chunk-hole",
+    change: (b) => b.u32(b.chunkArray("/sizes/f4097") + 4, 0xffff_ffff),
+  },
+  {
     what: "an array behind the end",
     code: "chunk-array-outside-image",
     change: (b) => b.u64(b.inode("/sizes/f4097").offset + 8, 2 ** 50),
@@ -69,6 +74,22 @@ export const CHUNK_MUTATIONS: readonly Mutation[] = [
     change: (b) => b.u64(b.chunkTable + 48, 2 ** 39),
   },
   { what: "an empty record", code: "chunk-record-range-invalid", change: (b) => b.u32(b.chunkTable + 44, 0) },
+  {
+    what: "a CRC-32C of zero",
+    code: "chunk-record-flags-invalid",
+    change: (b) => {
+      b.u32(b.chunkTable + 36, 0x11);
+      b.u32(b.chunkTable + 76, 0);
+    },
+  },
+  {
+    what: "a raw chunk that is stored in fewer bytes than it has",
+    code: "chunk-record-flags-invalid",
+    change: (b) => {
+      b.u32(b.chunkTable + 36, 0);
+      b.u32(b.chunkTable + 40, 1);
+    },
+  },
   {
     what: "two records of one chunk",
     code: "chunk-record-duplicate",

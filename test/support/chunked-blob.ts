@@ -91,33 +91,6 @@ export function gather(): { readonly found: Map<number, Uint8Array>; readonly si
   };
 }
 
-/** A chunk source that runs `steps` one after the other, one per fetch. */
-export function scriptedSource(name: string, steps: readonly ChunkSource["fetch"][]): ChunkSource {
-  let next = 0;
-  return {
-    name,
-    fetch(...call) {
-      const step = steps[Math.min(next++, steps.length - 1)];
-      if (step === undefined) throw new Error(`${name} was not to be asked`);
-      return step(...call);
-    },
-  };
-}
-
-/** A fetch that fails with `code`, after it gave the first `given` chunks of the run. */
-export function failing(
-  code: ConstructorParameters<typeof CodedError>[0],
-  { chunks }: TestBlob,
-  given = 0,
-): ChunkSource["fetch"] {
-  return async (_blob, run, _options, sink) => {
-    for (let index = run.first; index < run.first + Math.min(given, run.count); index++) {
-      await sink(index, chunks[index] as Uint8Array);
-    }
-    throw new CodedError(code, `scripted ${code}`);
-  };
-}
-
 /** A fetch that gives every chunk of the run. */
 export function giving({ chunks }: TestBlob): ChunkSource["fetch"] {
   return async (_blob, run, _options, sink) => {

@@ -6,11 +6,11 @@ import type { ConvertReport } from "#src/convert/convert-report.js";
 import { isNydusBootstrapLayer } from "#src/format/oci/annotations.js";
 import { decodeImageConfig, type ImageConfig } from "#src/format/oci/image-config.js";
 import { decodeManifest, type Manifest } from "#src/format/oci/manifest.js";
-import type { Bootstrap } from "#src/image/bootstrap.js";
+import type { Bootstrap, ReadBootstrapOptions } from "#src/image/bootstrap.js";
 import { readBootstrap } from "#src/image/bootstrap-reader.js";
 import { openLayoutSource } from "#src/layout/layout-source.js";
 import { LayoutTarget } from "#src/layout/layout-target.js";
-import type { ImageSource, ImageTarget } from "#src/store/image-source.js";
+import type { ImageSource, ImageTarget, StoredManifest } from "#src/store/image-source.js";
 import { collectBytes } from "#src/store/verified-stream.js";
 import { fixturePath } from "./fixtures.ts";
 
@@ -38,15 +38,16 @@ export function openFixtureSource(): ImageSource {
   return openLayoutSource(fixturePath("golden", "nydusify", "source"), "v1");
 }
 
-/** Converts an image of one platform, `linux/amd64`. */
-export function convert(
+/** Converts an image of one platform, `linux/amd64`, and closes the source. */
+export async function convert(
   source: ImageSource,
   target: ImageTarget,
   workParent: string,
   options: ConvertOptions = {},
 ): Promise<ConvertReport> {
+  await using _ = source;
   const platforms = { wanted: [{ os: "linux", architecture: "amd64" }], isExplicit: false };
-  return convertImage({ kind: "image", source, platforms, reference: undefined }, target, options, {
+  return await convertImage({ kind: "image", source, platforms, reference: undefined }, target, options, {
     signal,
     onEvent: () => {},
     workParent,
@@ -71,8 +72,18 @@ export function openConverted(directory: string): ImageSource {
   return openLayoutSource(`${directory}/out`, "nydus");
 }
 
-/** Reads manifest, configuration and bootstrap layer of a Nydus image. */
-export async function readConverted(source: ImageSource): Promise<ConvertedImage> {
+/** What the tag of {@link convertFixture} stands for. */
+export async function convertedTop(directory: string): Promise<StoredManifest> {
+  await using source = openConverted(directory);
+  return await source.resolve({ signal });
+}
+
+/** Reads manifest, configuration and bootstrap layer of a Nydus image, and closes the source. */
+export async function readConverted(
+  source: ImageSource,
+  options: ReadBootstrapOptions = {},
+): Promise<ConvertedImage> {
+  await using _ = source;
   const top = await source.resolve({ signal });
   const manifest = decodeManifest(top.bytes, top.descriptor.mediaType);
   if (manifest.kind !== "manifest") throw new Error("not a manifest");
@@ -84,7 +95,7 @@ export async function readConverted(source: ImageSource): Promise<ConvertedImage
   const files = await listTar(bootstrapTar);
   const bootstrap = files.find(({ name }) => name === "image/image.boot");
   if (bootstrap === undefined) throw new Error("no bootstrap");
-  return { manifest, config, bootstrapTar, files, bootstrap: readBootstrap(bootstrap.bytes) };
+  return { manifest, config, bootstrapTar, files, bootstrap: readBootstrap(bootstrap.bytes, options) };
 }
 
 async function listTar(bytes: Uint8Array): Promise<TarFile[]> {

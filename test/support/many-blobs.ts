@@ -35,8 +35,19 @@ export function imageOfManyBlobs(count: number, cacheFolder: string) {
   const { bytes, blobs } = writeBootstrap({
     root: { ...ATTRIBUTES, type: "dir", children: new Map(children) },
     blobs: rows.map((row): Blob => {
-      const chunkInformation = { compressor: "none", offset: 2 * SIZE, storedSize: 16, decodedSize: 16 } as const;
-      return { ...buildBlob(1, 0), compressor: "none", id: idOf(row), storedSize: 8 * SIZE, chunkInformation };
+      const chunkInformation = {
+        compressor: "none",
+        offset: 2 * SIZE,
+        storedSize: 16,
+        decodedSize: 16,
+      } as const;
+      return {
+        ...buildBlob(1, 0),
+        compressor: "none",
+        id: idOf(row),
+        storedSize: 8 * SIZE,
+        chunkInformation,
+      };
     }),
     chunkSize: SIZE,
     compressor: "none",

@@ -6,17 +6,23 @@ import { goldenBootstrap } from "./golden-blobs.ts";
 /** Byte offsets of the fixed parts of a v6 bootstrap. */
 export const AT = { superblock: 1024, extended: 1152, devices: 1408 } as const;
 
-/** A copy of a golden v6 bootstrap, with the places tests change in it. */
+/** A copy of a golden bootstrap, with the places tests change in it: of v6 by path. */
 export class PatchedBootstrap {
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  readonly #tree: BootstrapView;
+  readonly #original: Uint8Array;
+  #opened: BootstrapView | undefined;
 
   /** @param name A folder of fixtures/golden. */
   constructor(name: string) {
-    this.bytes = goldenBootstrap(name).bytes.slice();
+    this.#original = goldenBootstrap(name).bytes;
+    this.bytes = new Uint8Array(this.#original);
     this.view = viewOf(this.bytes);
-    this.#tree = new BootstrapView(goldenBootstrap(name).bytes, { allowUnsupported: true });
+  }
+
+  get #tree(): BootstrapView {
+    this.#opened ??= new BootstrapView(this.#original, { allowUnsupported: true });
+    return this.#opened;
   }
 
   get blobTable(): number {

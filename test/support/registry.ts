@@ -1,36 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { sha256Of } from "./made-image.ts";
-
-/** What a test registry shall do wrong, or ask for. All may be changed while it runs. */
-export interface Faults {
-  /** Closes the connection after this many bytes of a blob, as often as `dropTimes` says. */
-  dropAfter?: number | undefined;
-  dropTimes: number;
-  /** Statuses for the next requests, one each; those under `/token` and of the ping are spared. */
-  failNext: number[];
-  /** Statuses for the next uploads, after their bytes came. */
-  failUploads: number[];
-  /** Retry-After of those answers. */
-  retryAfter?: string | undefined;
-  /** Flips a bit in the middle of every blob it sends. */
-  wrongBytes: boolean;
-  ignoreRange: boolean;
-  /** Blobs are sent once this is settled. */
-  hold?: Promise<void> | undefined;
-  /** Sends blobs by redirect to this origin, the answer of {@link TestRegistry.origin} of another one. */
-  redirectTo?: string | undefined;
-  /** Query of redirects; a blob request whose query is `expired` gets 403. */
-  redirectQuery: string;
-  /** What a request must show. The password is `secret`, the user `someone`. */
-  require: "nothing" | "basic" | "bearer";
-  /** `expires_in` of tokens. */
-  tokenLifetimeS: number;
-  /** Tokens given out before are refused. */
-  revokeTokens: boolean;
-  /** The Docker-Content-Digest of manifests, instead of the right one. */
-  claimDigest?: string | undefined;
-}
+import { type Faults, noFaults } from "./registry-faults.ts";
+import { RegistryUploads } from "./registry-uploads.ts";
+import { sendBlob } from "./send-blob.ts";
 
 /** One request that came. */
 export interface SeenRequest {
@@ -39,33 +12,29 @@ export interface SeenRequest {
   readonly query: string;
   readonly authorization: string | undefined;
   readonly range: string | undefined;
+  readonly contentRange: string | undefined;
+  /** All headers, as they came. */
+  readonly headers: IncomingMessage["headers"];
 }
-
-const NO_FAULTS: Faults = {
-  dropTimes: 0,
-  failNext: [],
-  failUploads: [],
-  wrongBytes: false,
-  ignoreRange: false,
-  redirectQuery: "?signature=s3cr3t",
-  require: "nothing",
-  tokenLifetimeS: 300,
-  revokeTokens: false,
-};
 
 /** A small OCI registry in memory, on a loopback port. */
 export class TestRegistry implements AsyncDisposable {
-  readonly faults: Faults = { ...NO_FAULTS, failNext: [], failUploads: [] };
+  readonly faults: Faults = noFaults();
   readonly requests: SeenRequest[] = [];
   /** Bytes sent of each blob, by digest. */
   readonly bytesSent = new Map<string, number>();
   readonly blobs = new Map<string, Buffer>();
+  /** Keys of the blobs that were uploaded to their end, one for each time. */
+  readonly uploaded: string[] = [];
+  /** Called with every request before it is answered or its body is read; what it waits for, the request waits for. */
+  onRequest: ((request: SeenRequest) => Promise<void> | void) | undefined;
   readonly manifests = new Map<string, { mediaType: string; bytes: Buffer }>();
   /** The scope of every token asked for. */
   readonly scopes: string[] = [];
+  readonly uploads = new RegistryUploads(this);
   readonly #server: Server;
   #tokens = 0;
-  #uploads = 0;
+  #tokenUses = 0;
 
   private constructor() {
     this.#server = createServer((request, response) => {
@@ -91,12 +60,10 @@ export class TestRegistry implements AsyncDisposable {
 
   /** Forgets faults and requests. */
   reset(): void {
-    Object.assign(this.faults, { dropAfter: undefined, retryAfter: undefined, redirectTo: undefined });
-    Object.assign(this.faults, { claimDigest: undefined, hold: undefined }, NO_FAULTS, {
-      failNext: [],
-      failUploads: [],
-    });
+    Object.assign(this.faults, noFaults());
     this.requests.length = 0;
+    this.uploaded.length = 0;
+    this.onRequest = undefined;
     this.scopes.length = 0;
     this.bytesSent.clear();
   }
@@ -110,7 +77,18 @@ export class TestRegistry implements AsyncDisposable {
     const url = new URL(request.url ?? "/", this.origin);
     const method = request.method ?? "GET";
     const { authorization, range } = request.headers;
-    this.requests.push({ method, path: url.pathname, query: url.search, authorization, range });
+    const { headers } = request;
+    const seen: SeenRequest = {
+      method,
+      path: url.pathname,
+      query: url.search,
+      authorization,
+      range,
+      contentRange: headers["content-range"],
+      headers,
+    };
+    this.requests.push(seen);
+    await this.onRequest?.(seen);
     const reply = (status: number, headers: Record<string, string> = {}, body?: string | Buffer): void => {
       response.writeHead(status, headers);
       response.end(body);
@@ -126,9 +104,14 @@ export class TestRegistry implements AsyncDisposable {
         '{"errors":[{"code":"BUSY"}]}',
       );
     }
+    // An upload that another registry sent here: its query proves enough.
+    if (url.searchParams.get("state") === "elsewhere") {
+      const name = /^\/v2\/(.+)\/blobs\/uploads\//.exec(url.pathname)?.[1] ?? "";
+      return this.uploads.answer(method, name, url, request, reply);
+    }
     if (url.pathname.startsWith("/elsewhere/")) {
       if (url.search === "?expired") return reply(403);
-      return this.#sendBlob(method, url.pathname.slice(11), range, response, reply);
+      return sendBlob(this, method, url.pathname.slice(11), range, response, reply);
     }
     if (!this.#isAuthorized(authorization)) {
       const challenge =
@@ -140,7 +123,7 @@ export class TestRegistry implements AsyncDisposable {
     const [, name = "", kind = "", rest = ""] =
       /^\/v2\/(.+)\/(manifests|blobs)\/(.*)$/.exec(url.pathname) ?? [];
     if (kind === "manifests") return this.#manifest(method, name, rest, request, reply);
-    if (rest.startsWith("uploads/")) return this.#upload(method, name, url, request, reply);
+    if (rest.startsWith("uploads/")) return this.uploads.answer(method, name, url, request, reply);
     await this.faults.hold;
     const blob = this.blobs.get(`${name}@${rest}`);
     if (blob === undefined) return reply(404, {}, '{"errors":[{"code":"BLOB_UNKNOWN"}]}');
@@ -148,7 +131,7 @@ export class TestRegistry implements AsyncDisposable {
     if (redirectTo !== undefined) {
       return reply(307, { location: `${redirectTo}/elsewhere/${name}@${rest}${redirectQuery}` });
     }
-    return this.#sendBlob(method, `${name}@${rest}`, range, response, reply);
+    return sendBlob(this, method, `${name}@${rest}`, range, response, reply);
   }
 
   async #manifest(
@@ -168,84 +151,33 @@ export class TestRegistry implements AsyncDisposable {
     const found = this.manifests.get(`${name}@${reference}`);
     if (found === undefined) return reply(404, {}, '{"errors":[{"code":"MANIFEST_UNKNOWN"}]}');
     const digest = this.faults.claimDigest ?? sha256Of(found.bytes);
-    reply(200, { "content-type": found.mediaType, "docker-content-digest": digest }, found.bytes);
-  }
-
-  async #upload(
-    method: string,
-    name: string,
-    url: URL,
-    request: IncomingMessage,
-    reply: Reply,
-  ): Promise<void> {
-    if (method === "POST") {
-      const [mount, from] = [url.searchParams.get("mount"), url.searchParams.get("from")];
-      const blob = this.blobs.get(`${from}@${mount}`);
-      if (blob !== undefined) {
-        this.blobs.set(`${name}@${mount}`, blob);
-        return reply(201, { location: `/v2/${name}/blobs/${mount}` });
-      }
-      return reply(202, { location: `/v2/${name}/blobs/uploads/${++this.#uploads}?state=s3cr3t` });
-    }
-    const bytes = await bodyOf(request);
-    const digest = url.searchParams.get("digest");
-    const failure = this.faults.failUploads.shift();
-    if (failure !== undefined) return reply(failure);
-    if (url.searchParams.get("state") !== "s3cr3t" || digest !== sha256Of(bytes)) {
-      return reply(400, {}, '{"errors":[{"code":"DIGEST_INVALID"}]}');
-    }
-    this.blobs.set(`${name}@${digest}`, bytes);
-    reply(201, { "docker-content-digest": digest });
-  }
-
-  #sendBlob(
-    method: string,
-    key: string,
-    range: string | undefined,
-    response: ServerResponse,
-    reply: Reply,
-  ): Promise<void> | void {
-    const blob = this.blobs.get(key);
-    if (blob === undefined) return reply(404);
-    if (method === "HEAD") return reply(200, { "content-length": String(blob.length) });
-    let bytes = blob;
-    if (this.faults.wrongBytes) {
-      bytes = Buffer.from(blob);
-      const middle = bytes.length >> 1;
-      bytes[middle] = (bytes[middle] ?? 0) ^ 1;
-    }
-    const asked = this.faults.ignoreRange ? null : /^bytes=(\d+)-(\d*)$/.exec(range ?? "");
-    const start = asked === null ? 0 : Number(asked[1]);
-    const end =
-      asked === null || asked[2] === "" ? bytes.length : Math.min(bytes.length, Number(asked[2]) + 1);
-    if (asked !== null && start >= bytes.length)
-      return reply(416, { "content-range": `bytes */${bytes.length}` });
-    const part = bytes.subarray(start, end);
-    const headers: Record<string, string> = { "content-length": String(part.length) };
-    if (asked !== null) headers["content-range"] = `bytes ${start}-${end - 1}/${bytes.length}`;
-    response.writeHead(asked === null ? 200 : 206, headers);
-    const digest = key.slice(key.indexOf("@") + 1);
-    const { dropAfter } = this.faults;
-    const isDropped = dropAfter !== undefined && this.faults.dropTimes > 0 && part.length > dropAfter;
-    const sent = isDropped ? dropAfter : part.length;
-    this.bytesSent.set(digest, (this.bytesSent.get(digest) ?? 0) + sent);
-    if (!isDropped) {
-      response.end(part);
-      return;
-    }
-    this.faults.dropTimes--;
-    response.write(part.subarray(0, dropAfter), () => response.destroy());
+    const isDropped = this.faults.dropManifests > 0;
+    if (isDropped) this.faults.dropManifests--;
+    const headers = {
+      "content-type": found.mediaType,
+      "docker-content-digest": digest,
+      "content-length": String(found.bytes.length),
+    };
+    if (!isDropped) return reply(200, headers, found.bytes);
+    reply(200, { ...headers, connection: "close" }, found.bytes.subarray(0, 10));
+    request.socket.end();
   }
 
   async #giveToken(request: IncomingMessage, url: URL, reply: Reply): Promise<void> {
     const form = new URLSearchParams((await bodyOf(request)).toString());
-    this.scopes.push(form.get("scope") ?? url.searchParams.get("scope") ?? "");
+    this.scopes.push(form.get("scope") ?? url.searchParams.getAll("scope").join(" "));
+    const failure = this.faults.failTokens.shift();
+    const { retryAfter } = this.faults;
+    if (failure !== undefined) {
+      return reply(failure, retryAfter === undefined ? {} : { "retry-after": retryAfter });
+    }
     const isKnown =
       request.method === "POST"
         ? form.get("grant_type") === "refresh_token" && form.get("refresh_token") === "secret"
         : request.headers.authorization === BASIC;
     if (!isKnown) return reply(401, {}, '{"details":"incorrect username or password"}');
     this.faults.revokeTokens = false;
+    this.#tokenUses = 0;
     const token = `token-${++this.#tokens}`;
     const field = request.method === "POST" ? "access_token" : "token";
     reply(200, {}, JSON.stringify({ [field]: token, expires_in: this.faults.tokenLifetimeS }));
@@ -258,16 +190,19 @@ export class TestRegistry implements AsyncDisposable {
       case "basic":
         return authorization === BASIC;
       case "bearer":
+        if (this.#tokenUses++ >= this.faults.tokenUses) return false;
         return !this.faults.revokeTokens && authorization === `Bearer token-${this.#tokens}`;
     }
   }
 }
 
-type Reply = (status: number, headers?: Record<string, string>, body?: string | Buffer) => void;
+/** Answers a request. */
+export type Reply = (status: number, headers?: Record<string, string>, body?: string | Buffer) => void;
 
 const BASIC = `Basic ${Buffer.from("someone:secret").toString("base64")}`;
 
-async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+/** All bytes of a request. */
+export async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part as Buffer);
   return Buffer.concat(parts);

@@ -11,6 +11,8 @@ export interface CommandResult {
 
 export interface RunOptions {
   readonly input?: string;
+  /** Tree whose `dist` holds the command. @default this one */
+  readonly root?: string;
   readonly environment?: Readonly<Record<string, string>>;
   /** Called with what came on stdout and stderr so far; may signal the process. */
   readonly onOutput?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
@@ -23,10 +25,14 @@ export function runCommand(
   options: RunOptions = {},
 ): Promise<CommandResult> {
   const { PATH = "" } = process.env;
-  const child = spawn(process.execPath, [join(ROOT, "dist", "cli", `${command}.js`), ...args], {
-    env: { PATH, HOME: "/nonexistent", ...options.environment },
-    stdio: "pipe",
-  });
+  const child = spawn(
+    process.execPath,
+    [join(options.root ?? ROOT, "dist", "cli", `${command}.js`), ...args],
+    {
+      env: { PATH, HOME: "/nonexistent", ...options.environment },
+      stdio: "pipe",
+    },
+  );
   let stdout = "";
   let stderr = "";
   const told = (): void => options.onOutput?.(stdout + stderr, (signal) => child.kill(signal));

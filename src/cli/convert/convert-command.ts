@@ -15,6 +15,7 @@ import {
 interface ConvertFlags extends AccessFlags {
   readonly platform?: readonly string[];
   readonly allPlatforms?: boolean;
+  readonly mergePlatform?: boolean;
   readonly compressor?: string;
   readonly compressionLevel?: number;
   readonly digester?: string;
@@ -41,6 +42,10 @@ export function addConvertCommand(program: Command): void {
       repeatedArgument,
     )
     .option("--all-platforms", "convert every platform of the image")
+    .option(
+      "--merge-platform",
+      "write an index of both the original images, as they are, and the Nydus images",
+    )
     .option("--compressor <name>", "zstd, lz4_block or none (default: zstd)")
     .option(
       "--compression-level <number>",
@@ -78,6 +83,7 @@ export function addConvertCommand(program: Command): void {
         target,
         platforms: flags.platform ?? [],
         allPlatforms: flags.allPlatforms === true,
+        mergePlatform: flags.mergePlatform === true,
         options: {
           ...defined({
             compressor: flags.compressor,
@@ -114,6 +120,10 @@ const HELP = {
     [
       "nydus-convert oci:debian:12 oci:debian:12-nydus --compressor lz4_block",
       "Within an OCI layout, for fast reads:",
+    ],
+    [
+      "nydus-convert registry.example/app:1 registry.example/app:1 --merge-platform --all-platforms",
+      "One tag for runtimes with and without Nydus:",
     ],
     [
       "nydus-convert dir:rootfs oci-archive:rootfs.tar --prefetch /usr/bin",

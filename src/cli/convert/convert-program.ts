@@ -1,5 +1,5 @@
 import { EnvironmentCommand } from "../program.ts";
-import { VERSION } from "../version.ts";
+import { addVersionOption } from "../version-option.ts";
 import { addCheckCommand } from "./check-command.ts";
 import { addConvertCommand } from "./convert-command.ts";
 import { addInspectCommand } from "./inspect-command.ts";
@@ -12,10 +12,10 @@ export function createConvertProgram(): EnvironmentCommand {
   const program = new EnvironmentCommand("nydus-convert");
   program
     .description("Convert container images to Nydus images that run before they are downloaded")
-    .version(VERSION)
     .usage("[options] <source> <target>")
     // Options behind a subcommand's name are the subcommand's.
     .enablePositionalOptions();
+  addVersionOption(program);
   addConvertCommand(program);
   addCheckCommand(program);
   addInspectCommand(program);

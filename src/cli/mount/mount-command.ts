@@ -1,7 +1,7 @@
 import { appendFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { withNydusImage } from "../../app/image-request.ts";
+import { type ImageRequest, withNydusImage } from "../../app/image-request.ts";
 import { ENGINES, MAX_WORKERS, type MountStats, serveImage } from "../../app/mount-image.ts";
 import { PREFETCH_CHOICES } from "../../app/prefetch.ts";
 import { unmountImage } from "../../app/unmount-image.ts";
@@ -85,7 +85,8 @@ async function run(
     return status;
   }
 
-  const { request, rest } = imageRequestOf(operands, flags, 1);
+  const { request: asked, rest } = imageRequestOf(operands, flags, 1);
+  const request: ImageRequest = { ...asked, access: { ...asked.access, patience: "reader" } };
   const [mountpoint] = rest;
   if (mountpoint === undefined) {
     const wanted = flags.bootstrap === undefined ? "IMAGE and MOUNTPOINT" : "MOUNTPOINT";

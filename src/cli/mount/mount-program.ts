@@ -1,5 +1,5 @@
 import { EnvironmentCommand } from "../program.ts";
-import { VERSION } from "../version.ts";
+import { addVersionOption } from "../version-option.ts";
 import { addMountCommand } from "./mount-command.ts";
 
 /** The program `nydus-mount`. */
@@ -7,8 +7,8 @@ export function createMountProgram(): EnvironmentCommand {
   const program = new EnvironmentCommand("nydus-mount");
   program
     .description("Mount a Nydus image; its bytes are fetched when they are touched")
-    .version(VERSION)
     .usage("[options] <image> <mountpoint>");
+  addVersionOption(program);
   addMountCommand(program);
   return program;
 }

@@ -151,13 +151,13 @@ export function encodeChunkTable(table: ChunkTable, features: number): Uint8Arra
 }
 
 /** What is wrong with a row of a chunk table. */
-export interface ChunkTableFault {
+interface ChunkTableFault {
   readonly index: number;
   readonly message: string;
 }
 
 /** Every chunk of `table` that breaks a rule of {@link decodeChunkTable}, in index order. */
-export function* chunkTableFaults(
+function* chunkTableFaults(
   table: ChunkTable,
   shape: ChunkInformationShape,
 ): Generator<ChunkTableFault, void, void> {

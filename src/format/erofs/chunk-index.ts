@@ -4,6 +4,9 @@ export const CHUNK_INDEX_SIZE = 8;
 /** The array starts at a multiple of this. */
 export const CHUNK_INDEX_ALIGNMENT = 8;
 
+/** Start block of a chunk that is not there: its bytes are zeros. EROFS_NULL_ADDR in erofs-utils. */
+export const NULL_START_BLOCK = 0xffff_ffff;
+
 /** Where one chunk of a file is found. */
 export interface ChunkIndex {
   /** Row in the blob table; -1 stands for device 0, the bootstrap itself, which RAFS does not use. */

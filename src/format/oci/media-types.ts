@@ -28,6 +28,8 @@ export const DOCKER_LAYER_FOREIGN = "application/vnd.docker.image.rootfs.foreign
 
 /** A blob of chunks with its chunk table, as Nydus packs a layer. */
 export const NYDUS_BLOB = "application/vnd.oci.image.layer.nydus.blob.v1";
+/** Configuration of a Nydus manifest that shares an index with the original image: no image to other readers. */
+export const NYDUS_CONFIG = "application/vnd.nydus.image.config.v1+json";
 /** Artifact type of a Nydus manifest that shares an index with the original image. */
 export const NYDUS_MANIFEST_ARTIFACT = "application/vnd.nydus.image.manifest.v1+json";
 
