@@ -6,6 +6,7 @@ import { CodedError } from "../base/errors.ts";
 import { integerOption, parseDuration } from "../base/options.ts";
 import { MAX_WORKERS } from "../mount/fuse-server.ts";
 import { NODE_ENGINES } from "../node/control-messages.ts";
+import { checkShape } from "../node/shape.ts";
 
 /** Bytes of a configuration file that are read. */
 const MAX_CONFIG_SIZE = 2 ** 20;
@@ -14,7 +15,7 @@ const MAX_PATH = 4096;
 /** sun_path of a unix socket is 108 bytes with its end; the daemon listens under a longer name first. */
 const MAX_SOCKET_PATH = 90;
 
-const ABSOLUTE = v.pipe(v.string(), v.maxLength(MAX_PATH), v.startsWith("/", "an absolute path"));
+const ABSOLUTE = v.pipe(v.string(), v.maxLength(MAX_PATH), v.startsWith("/"));
 const LOGIN = v.strictObject({ username: v.string(), password: v.string() });
 
 const CONFIG = v.strictObject({
@@ -125,15 +126,12 @@ export async function readDaemonConfig(path: string | undefined): Promise<Daemon
  */
 export function parseDaemonConfig(text: string, name: string): DaemonConfig {
   const found = parseTable(text, name);
-  const parsed = v.safeParse(CONFIG, found, { abortEarly: true });
-  if (!parsed.success) {
-    const [issue] = parsed.issues;
-    const key = v.getDotPath(issue) ?? "a key";
-    const { expected, type } = issue;
-    if (expected === "never") throw invalid(name, `there is no key ${key}`);
-    throw invalid(name, `${key}: wanted ${expected ?? type}`);
+  const checked = checkShape(CONFIG, found);
+  if ("fault" in checked) {
+    const { key, wanted, isUnknown } = checked.fault;
+    throw invalid(name, isUnknown ? `there is no key ${key}` : `${key}: wanted ${wanted}`);
   }
-  const { registry = {}, ...given } = parsed.output;
+  const { registry = {}, ...given } = checked.value;
   const duration = (key: string, value: string, minimumMs: number): number =>
     integerOption(`${key} in ms`, parseDuration(key, value), minimumMs, 86_400_000);
   return {

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { CodedError } from "../base/errors.ts";
+import { checkShape } from "../node/shape.ts";
 import type { Credentials } from "../registry/credentials.ts";
 
 /** Bytes of a configuration of nydusd, as nydusd itself bounds it. */
@@ -155,9 +156,8 @@ function parseJson(text: string): unknown {
 }
 
 function checked<Schema extends v.GenericSchema>(schema: Schema, value: unknown): v.InferOutput<Schema> {
-  const parsed = v.safeParse(schema, value, { abortEarly: true });
-  if (parsed.success) return parsed.output;
-  const [{ expected, type, ...issue }] = parsed.issues;
-  const where = v.getDotPath({ expected, type, ...issue } as (typeof parsed.issues)[0]) ?? "configuration";
-  throw new CodedError("ERR_OPTION_INVALID", `${where}: wanted ${expected ?? type}`);
+  const result = checkShape(schema, value);
+  if ("value" in result) return result.value;
+  const { key, wanted } = result.fault;
+  throw new CodedError("ERR_OPTION_INVALID", `${key || "configuration"}: wanted ${wanted}`);
 }

@@ -6,10 +6,8 @@ import { readState } from "../node/state-file.ts";
 import { Supervisor } from "../node/supervisor.ts";
 import { readSystemd } from "../node/systemd.ts";
 import { makeDirectory } from "../store/make-directory.ts";
+import { DAEMON_ENTRY } from "./daemon.ts";
 import { readDaemonConfig } from "./daemon-config.ts";
-
-/** The program that a supervisor runs, of this installation. */
-const DAEMON = join(import.meta.dirname, "daemon-main.js");
 
 /**
  * Runs the node daemon until the signal fires: SIGHUP reads the configuration again, SIGUSR2 is an upgrade.
@@ -33,7 +31,7 @@ export async function runSupervisor(configFile: string | undefined, signal: Abor
   // Every daemon process reads it too; here a refusal ends the command before anything is mounted.
   await readState(join(stateDirectory, "state.json"));
   const supervisor = await Supervisor.start({
-    entry: DAEMON,
+    entry: DAEMON_ENTRY,
     args: configFile === undefined ? [] : [configFile],
     mountDirectory,
     takeoverDeadlineMs,

@@ -1,12 +1,13 @@
 import * as v from "valibot";
 import { CodedError } from "../base/errors.ts";
+import { checkShape } from "./shape.ts";
 import type { NodeEvent } from "./supervisor-messages.ts";
 
 /** Entries of a list in a request. */
 const MAX_LIST = 1024;
 
 const TEXT = v.pipe(v.string(), v.minLength(1), v.maxLength(4096));
-const ABSOLUTE = v.pipe(TEXT, v.startsWith("/", "must be an absolute path"));
+const ABSOLUTE = v.pipe(TEXT, v.startsWith("/"));
 const SECRET = v.pipe(v.string(), v.maxLength(65_536));
 
 /** What a registry wants to see; kept in memory only. */
@@ -25,7 +26,7 @@ export const MOUNT_REQUEST = v.strictObject({
   /** File of the bootstrap of a bare image, and where its blobs are. */
   bootstrap: v.optional(ABSOLUTE),
   blobDirs: v.optional(v.pipe(v.array(ABSOLUTE), v.maxLength(MAX_LIST))),
-  blobId: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, "must be 64 hex digits"))),
+  blobId: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))),
   /** `os/arch[/variant]`. */
   platform: v.optional(TEXT),
   /** An existing directory. */
@@ -124,10 +125,9 @@ export function parseRequest<Schema extends v.GenericSchema>(
   schema: Schema,
   body: unknown,
 ): v.InferOutput<Schema> {
-  const parsed = v.safeParse(schema, body, { abortEarly: true });
-  if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues;
-  const where = v.getDotPath(issue) ?? "request";
-  const wanted = issue.type === "regex" || issue.type === "starts_with" ? issue.message : issue.expected;
-  throw new CodedError("ERR_OPTION_INVALID", `${where}: wanted ${wanted ?? issue.type}`);
+  const checked = checkShape(schema, body);
+  if ("value" in checked) return checked.value;
+  const { key, wanted, isUnknown } = checked.fault;
+  const what = isUnknown ? "there is no such field" : `wanted ${wanted}`;
+  throw new CodedError("ERR_OPTION_INVALID", `${key || "request"}: ${what}`);
 }

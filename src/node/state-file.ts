@@ -3,6 +3,7 @@ import { open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import * as v from "valibot";
 import { CodedError } from "../base/errors.ts";
+import { checkShape } from "./shape.ts";
 
 /**
  * Format of the state file. A daemon reads every version up to its own and refuses later ones; a change that an older
@@ -76,13 +77,10 @@ export async function readState(path: string): Promise<NodeState> {
       `state file ${path} has version ${version}, this release reads up to ${STATE_VERSION}`,
     );
   }
-  const parsed = v.safeParse(STATE, found);
-  if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues;
-  throw new CodedError(
-    "ERR_STATE_CORRUPT",
-    `state file ${path}: ${v.getDotPath(issue) ?? "document"}: ${issue.message}`,
-  );
+  const checked = checkShape(STATE, found);
+  if ("value" in checked) return checked.value;
+  const { key, wanted } = checked.fault;
+  throw new CodedError("ERR_STATE_CORRUPT", `state file ${path}: ${key || "document"}: wanted ${wanted}`);
 }
 
 /**

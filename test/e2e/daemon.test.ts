@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { request as httpRequest } from "node:http";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { DEFAULT_CONFIG_TEXT } from "#src/app/daemon-config.js";
@@ -14,6 +16,14 @@ import { temporaryDirectory } from "../support/temporary-directory.ts";
 
 const skip = skipFuse || (addon() === undefined ? "the node daemon needs the native addon" : false);
 const { signal } = new AbortController();
+
+/** What a call of the control API answers, as text. */
+async function get(socketPath: string, path: string): Promise<string> {
+  const [response] = await once(httpRequest({ socketPath, path, agent: false }).end(), "response");
+  let text = "";
+  for await (const part of response.setEncoding("utf8")) text += part;
+  return text;
+}
 
 describe("nydus-daemon", { skip }, () => {
   let folder: Awaited<ReturnType<typeof temporaryDirectory>>;
@@ -220,9 +230,7 @@ describe("nydus-daemon", { skip }, () => {
       for (const command of ["status", "events", "cache", "reload"])
         await run(command, "--socket", node.socket, "--json");
       await run("config", "check", node.config);
-      await shell(`curl -s --unix-socket ${node.socket} http://x/v1/config`).then(({ stdout }) =>
-        said.push(stdout),
-      );
+      said.push(await get(node.socket, "/v1/config"));
       for (const pid of [node.supervisorPid, await node.daemonPid()]) {
         said.push(readFileSync(`/proc/${pid}/cmdline`, "utf8"), readFileSync(`/proc/${pid}/environ`, "utf8"));
       }

@@ -21,4 +21,12 @@ describe("EventLog", () => {
     assert.deepEqual(last, { event: "daemon.died", pid: 254 });
     assert.equal(typeof timeMs, "number");
   });
+
+  it("does not tell of every failure when there are many", () => {
+    const lines: string[] = [];
+    const log = new EventLog([], undefined, (line) => lines.push(line));
+    for (let index = 0; index < 1000; index++) log.add("read.failed", { index });
+    log.add("mount.failed");
+    assert.deepEqual([lines.length, log.events.length], [21, 21]);
+  });
 });
