@@ -83,7 +83,10 @@ describe("mountImage()", { skip: skipFuse }, () => {
     await using mounted = await mount(image, "erofs", { cacheDirectory: link });
     assert.equal(mounted.engine, "erofs");
     assert.deepEqual(readdirSync(image.cacheFolder), []);
-    assert.equal((await shell(`grep ' ${image.cacheFolder}/[^ ]* ro,nosuid' /proc/self/mountinfo`)).stdout, "");
+    assert.equal(
+      (await shell(`grep ' ${image.cacheFolder}/[^ ]* ro,nosuid' /proc/self/mountinfo`)).stdout,
+      "",
+    );
   });
 
   it("never gives the kernel a bootstrap that the check refuses", { skip: skipErofs }, async () => {
