@@ -1,5 +1,5 @@
 import { closeSync } from "node:fs";
-import { mkdtemp, rm, rmdir, writeFile } from "node:fs/promises";
+import { mkdtemp, realpath, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { mountFuseDevice } from "../native/fuse-device.ts";
@@ -117,7 +117,8 @@ async function openBlobFiles(image: FuseImage, options: ErofsMountOptions): Prom
   let directory: string;
   try {
     await makeDirectory(options.directory, 0o700);
-    directory = await mkdtemp(join(options.directory, "mnt-"));
+    // The mount table knows mountpoints by their real paths.
+    directory = await mkdtemp(join(await realpath(options.directory), "mnt-"));
   } catch (cause) {
     throw new CodedError("ERR_CACHE_IO", `folder in ${options.directory}`, { cause });
   }

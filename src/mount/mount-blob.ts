@@ -56,6 +56,9 @@ export function isPlanReady(plan: ReadPlan, blobs: readonly (SharedBlob | undefi
  */
 const LARGEST_FOLIO = 2 ** 21;
 
+/** From here on a read is of a large file; pages around a small one are those of files that are likely read next. */
+const LARGE_READ = 2 ** 18;
+
 /** Told of bytes of a cache file that were read: the kernel keeps them under another name. */
 export type DropCached = (fd: number, offset: number, length: number) => void;
 
@@ -94,8 +97,10 @@ export function readPlan(
       length += next.length;
     }
     readExactly(blob.fd, target, at, length, start);
-    const from = Math.max(0, start - LARGEST_FOLIO);
-    dropCached?.(blob.fd, from, start + length - from);
+    if (dropCached !== undefined && length >= LARGE_READ) {
+      const from = Math.max(0, start - LARGEST_FOLIO);
+      dropCached(blob.fd, from, start + length - from);
+    }
     at += length;
   }
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { isCoded } from "#src/base/errors.js";
 import { BootstrapView } from "#src/image/bootstrap-view.js";
@@ -71,6 +72,22 @@ describe("mountImage()", { skip: skipFuse }, () => {
       );
     });
   }
+
+  it("leaves no mount in the cache folder when that is named by a symbolic link", {
+    skip: skipErofs,
+  }, async () => {
+    await using image = GoldenImage.open(RUN);
+    const link = join(image.folder, "link");
+    mkdirSync(image.cacheFolder);
+    symlinkSync(image.cacheFolder, link);
+    await using mounted = await mount(image, "erofs", { cacheDirectory: link });
+    assert.equal(mounted.engine, "erofs");
+    assert.deepEqual(readdirSync(image.cacheFolder), []);
+    assert.equal(
+      (await shell(`grep ' ${image.cacheFolder}/[^ ]* ro,nosuid' /proc/self/mountinfo`)).stdout,
+      "",
+    );
+  });
 
   it("never gives the kernel a bootstrap that the check refuses", { skip: skipErofs }, async () => {
     await using image = GoldenImage.open(RUN);

@@ -109,8 +109,8 @@ describe("the FUSE superblock of a node", { skip }, () => {
       const mountpoint = folder.mountpoint(`m-${number}`);
       await mountNodeImage(folder.node, number, mountpoint, { engine: number % 2 === 0 ? "fuse" : "erofs" });
       image.source.fault = "hang";
-      const stuck = shell(`cat ${mountpoint}/${LARGE}`);
       const { misses } = folder.node.counts();
+      const stuck = shell(`cat ${mountpoint}/${LARGE}`);
       while (folder.node.counts().misses === misses) await pause(5);
       const start = performance.now();
       await unmountImage(mountpoint);

@@ -1,7 +1,7 @@
 import { runSupervisor } from "../../app/run-supervisor.ts";
 import { CodedError } from "../../base/errors.ts";
 import { EnvironmentCommand, finishCommand } from "../program.ts";
-import { VERSION } from "../version.ts";
+import { addVersionOption } from "../version-option.ts";
 import { addConfigCommand } from "./config-command.ts";
 import { addMountCommands } from "./mount-commands.ts";
 import { addNydusdCommands } from "./nydusd-commands.ts";
@@ -13,12 +13,12 @@ export function createDaemonProgram(): EnvironmentCommand {
   const program = new EnvironmentCommand("nydus-daemon");
   program
     .description("Serve Nydus images to a node; the commands talk to the daemon that runs")
-    .version(VERSION)
     .usage("[options] [command]")
     .argument("[none]")
     // Options behind a command's name are the command's.
     .enablePositionalOptions()
     .option("--config <file>", "configuration in TOML (default: nydus-daemon config default)");
+  addVersionOption(program);
   finishCommand<{ readonly config?: string }>(program, HELP, async ({ signal }, operands, { config }) => {
     if (operands.length > 0) {
       throw new CodedError("ERR_OPTION_INVALID", `there is no command ${JSON.stringify(operands[0])}`);
