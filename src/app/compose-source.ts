@@ -1,4 +1,5 @@
 import type { ChunkWorkers } from "../codec/chunk-workers.ts";
+import { ImageBlobs, type SharedBlobs } from "../daemon/shared-blobs.ts";
 import { CachedBlobs } from "../store/cached-blobs.ts";
 import { DecodedSource } from "../store/decoded-source.ts";
 import type { NydusImage } from "./nydus-image.ts";
@@ -29,6 +30,21 @@ export function composeSource(
     load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
     source: network,
     directory: cacheDirectory,
+  });
+  return { blobs, network };
+}
+
+/** The read path of one image of a node: as {@link composeSource}, over blobs that all images of the node share. */
+export function composeNodeSource(
+  image: NydusImage,
+  shared: SharedBlobs,
+  blobRows: readonly number[],
+  workers: ChunkWorkers,
+): { readonly blobs: ImageBlobs; readonly network: DecodedSource } {
+  const network = new DecodedSource(image.source, { decode: (task) => workers.decode(task) });
+  const blobs = new ImageBlobs(shared, {
+    load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
+    source: network,
   });
   return { blobs, network };
 }

@@ -3,7 +3,7 @@ import type { ByteString } from "../base/bytes.ts";
 import { limit } from "../base/limit.ts";
 import { type Chunk, HOLE } from "../image/chunk.ts";
 import { type Directory, type Image, type Inode, listTree } from "../image/tree.ts";
-import type { CachedBlobs } from "../store/cached-blobs.ts";
+import type { MountBlobs } from "../mount/mount-blob.ts";
 import type { ChunkRun } from "../store/chunk-source.ts";
 
 /** What to fetch before it is touched: nothing, what the image hints at, or everything. */
@@ -24,7 +24,7 @@ const RUN_CHUNKS = 16;
 export async function prefetch(
   choice: PrefetchChoice,
   opened: { readonly bootstrap: Image },
-  blobs: CachedBlobs,
+  blobs: MountBlobs,
   rowOf: (blobIndex: number) => number,
   signal: AbortSignal,
 ): Promise<void> {
