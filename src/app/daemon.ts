@@ -115,7 +115,7 @@ export class Daemon {
   }
 
   /** Writes down that something that nobody waits for has failed. */
-  reportFailure(what: string, error: unknown): void {
+  reportFailure(what: "reload" | "upgrade", error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
     this.#log.add(`${what}.failed`, { code: isCoded(error) ? error.code : "ERR_UNCLASSIFIED", message });
   }
