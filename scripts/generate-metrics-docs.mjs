@@ -21,7 +21,8 @@ Made from the program's tables by \`node scripts/generate-metrics-docs.mjs\`. Wh
 ## Metrics
 
 Of a daemon process, in Prometheus' text format, at \`/metrics\` of the address that \`[http] listen\` names. Histograms have the usual
-\`_bucket\`, \`_sum\` and \`_count\`. What is stable keeps its name, labels and meaning within a major version.
+\`_bucket\`, \`_sum\` and \`_count\`. What the kernel answers alone is not counted: its page cache, and EROFS over blobs that are complete.
+What is stable keeps its name, labels and meaning within a major version.
 
 | metric | type | unit | labels | stability | meaning |
 |---|---|---|---|---|---|

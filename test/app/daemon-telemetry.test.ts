@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { parseDaemonConfig } from "#src/app/daemon-config.js";
+import { DaemonTelemetry } from "#src/app/daemon-telemetry.js";
+import { EventLog } from "#src/node/event-log.js";
 import { ROOT } from "../support/fixtures.ts";
 
 /** Packages that a process with this configuration has loaded, of those that telemetry needs. */
@@ -59,5 +62,17 @@ describe("DaemonTelemetry", () => {
       assert.ok(!loaded.includes("prom-client"));
       assert.equal(loaded.filter((name) => name === "subscriber").length, 5);
     }
+  });
+
+  it("is healthy at once, and ready when it is told", async () => {
+    const events = new EventLog([], undefined, () => undefined);
+    const config = parseDaemonConfig('[http]\nlisten = "127.0.0.1:0"', "test");
+    await using telemetry = await DaemonTelemetry.start(config, events);
+    await telemetry.listen(() => undefined);
+    const address = events.events.at(-1)?.["address"];
+    const ask = async (path: string) => (await fetch(`http://${address}${path}`)).status;
+    assert.deepEqual([await ask("/healthz"), await ask("/readyz")], [200, 503]);
+    telemetry.isReady = true;
+    assert.deepEqual([await ask("/readyz"), await ask("/")], [200, 404]);
   });
 });
