@@ -2,6 +2,7 @@ import type { ChunkWorkers } from "../codec/chunk-workers.ts";
 import { ImageBlobs, type SharedBlobs } from "../daemon/shared-blobs.ts";
 import { CachedBlobs } from "../store/cached-blobs.ts";
 import { DecodedSource } from "../store/decoded-source.ts";
+import { tracedBlobs, tracedChunks } from "../store/traced.ts";
 import type { NydusImage } from "./nydus-image.ts";
 
 /** The read path of one image. */
@@ -41,10 +42,10 @@ export function composeNodeSource(
   blobRows: readonly number[],
   workers: ChunkWorkers,
 ): { readonly blobs: ImageBlobs; readonly network: DecodedSource } {
-  const network = new DecodedSource(image.source, { decode: (task) => workers.decode(task) });
+  const network = new DecodedSource(tracedBlobs(image.source), { decode: (task) => workers.decode(task) });
   const blobs = new ImageBlobs(shared, {
     load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
-    source: network,
+    source: tracedChunks(network),
   });
   return { blobs, network };
 }
