@@ -31,6 +31,7 @@ import {
 import { FUSE_ERRORS, FUSE_OPCODES, hasNoReply } from "../format/fuse/opcodes.ts";
 import { MAX_READ } from "../native/fuse-device.ts";
 import { type DropCached, isPlanReady, readPlan } from "./mount-blob.ts";
+import { localOf } from "./node-id.ts";
 import { type FileRead, StaleNode, type Superblock } from "./superblock.ts";
 
 /** Bytes of a request buffer. Requests to a read-only filesystem are small; more room takes more FORGETs at once. */
@@ -110,6 +111,11 @@ export class FuseHandler {
   /** True when the request that was handled last is a READ. */
   get isRead(): boolean {
     return this.#header.opcode === FUSE_OPCODES.READ;
+  }
+
+  /** True when the request that was handled last is a READ of what files hold: not of the bootstrap. */
+  get isContentRead(): boolean {
+    return this.isRead && localOf(this.#header.nodeId).kind !== "boot";
   }
 
   #finish(bodyLength: number, error: number): number {

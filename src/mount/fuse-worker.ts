@@ -28,7 +28,7 @@ function count(name: (typeof COUNTERS)[number], amount: number): void {
   counters[column] = (counters[column] ?? 0) + amount;
 }
 
-/** Notes when the first READ came. */
+/** Notes when the first READ of a file came. */
 function noteRead(): void {
   if (control.firstReads[index] === 0) control.firstReads[index] = performance.timeOrigin + performance.now();
 }
@@ -70,7 +70,7 @@ function answer(length: number): void {
   const handled = handler.handle(length);
   count("requests", 1);
   if ((control.current[index] as number) >= FUSE_UNIQUE_RESEND) count("resent", 1);
-  if (handler.isRead) noteRead();
+  if (handler.isContentRead) noteRead();
   if (typeof handled !== "number") {
     if ("nodeId" in handled) count("misses", 1);
     parentPort?.postMessage(handled satisfies FromWorker);
