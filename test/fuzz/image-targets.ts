@@ -18,7 +18,7 @@ import { isBootstrapV5 } from "#src/image/bootstrap-v5-tables.js";
 import { BootstrapView } from "#src/image/bootstrap-view.js";
 import { writeBootstrap } from "#src/image/bootstrap-writer.js";
 import { checkBootstrap } from "#src/image/check.js";
-import { type Image, listTree } from "#src/image/tree.js";
+import { type Directory, type Image, listTree } from "#src/image/tree.js";
 import { Filesystem } from "#src/mount/filesystem.js";
 import { readFixture } from "../support/fixtures.ts";
 import { goldenBootstrap, listGoldenBlobs } from "../support/golden-blobs.ts";
@@ -41,8 +41,9 @@ function decodeBootstrap(bytes: Uint8Array): void {
   try {
     const bootstrap = readBootstrap(bytes, { digest: digestChunk });
     listTree(bootstrap.root);
-    // A bootstrap inside a blob does not know the id of that blob.
-    const isWhole = bootstrap.blobs.every(({ id }) => id !== PLACEHOLDER_BLOB_ID);
+    // A bootstrap inside a blob does not know the id of that blob, one without chunk records not the chunks' digests.
+    const isWhole =
+      bootstrap.blobs.every(({ id }) => id !== PLACEHOLDER_BLOB_ID) && hasRecords(bootstrap.root);
     if (errors.length === 0 && bootstrap.fsVersion === 6 && isWhole) rewrite(bootstrap);
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
@@ -50,6 +51,14 @@ function decodeBootstrap(bytes: Uint8Array): void {
   }
   if (!isBootstrapV5(bytes)) walk(bytes, errors.length === 0);
   if (errors.length > 0) throw new CodedError("ERR_BOOTSTRAP_CORRUPT", errors[0]?.message ?? "");
+}
+
+/** True when every chunk has what a chunk record says. */
+function hasRecords(directory: Directory): boolean {
+  return [...directory.children.values()].every((inode) => {
+    if (inode.type === "dir") return hasRecords(inode);
+    return inode.type !== "file" || inode.chunks.every(({ digest }) => digest !== undefined);
+  });
 }
 
 /** What an image is read as can be written and read again. */
