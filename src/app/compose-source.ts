@@ -14,7 +14,7 @@ export interface ReadPath {
 /**
  * The read path, outermost first: single flight and the cache on disk, and the place that has the blobs, which alone
  * tries again what failed. Bytes are verified where they are decoded, before anything else sees or keeps them. Threads
- * decode and digest them, libuv's write them: this one only schedules.
+ * decode, digest and write them: this one only schedules.
  *
  * @param blobRows For each row that a reader names, the row in the blob table of the image.
  */
@@ -24,7 +24,7 @@ export function composeSource(
   blobRows: readonly number[],
   workers: ChunkWorkers,
 ): ReadPath {
-  const network = new DecodedSource(image.source, { decode: (task) => workers.decode(task) });
+  const network = new DecodedSource(image.source, { threads: workers });
   const blobs = new CachedBlobs({
     load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
     source: network,
