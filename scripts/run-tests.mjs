@@ -6,7 +6,7 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 
 const built = resolve(import.meta.dirname, "../.build");
-const wanted = process.argv.slice(2);
+const wanted = process.argv.slice(2).map((part) => part.replace(/^test\//, ""));
 const files = readdirSync(join(built, "test"), { recursive: true, encoding: "utf8" })
   .filter((path) => path.endsWith(".test.js"))
   .filter((path) => wanted.length === 0 || wanted.some((part) => path.includes(part)))

@@ -1,5 +1,6 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { byteStringOfText } from "../base/bytes.ts";
 import { CodedError } from "../base/errors.ts";
 import type { ConvertEvent } from "../convert/convert-event.ts";
@@ -9,6 +10,7 @@ import type { ConvertReport } from "../convert/convert-report.ts";
 import type { PlatformChoice } from "../convert/select-manifests.ts";
 import { type ImageName, parseImageName } from "../format/oci/image-name.ts";
 import { parsePlatform } from "../format/oci/platform.ts";
+import { temporaryName } from "../store/temporary-name.ts";
 import { platformOrHost } from "./host-platform.ts";
 import {
   ImageAccess,
@@ -22,9 +24,8 @@ import { xattrReader } from "./read-xattrs.ts";
 export type { ConvertEvent } from "../convert/convert-event.ts";
 export type { ConvertReport } from "../convert/convert-report.ts";
 
-/** File descriptors. */
+/** A file descriptor. */
 const STDIN = 0;
-const STDOUT = 1;
 
 /** What a user asks `nydus-convert` for. */
 export interface ConvertRequest {
@@ -44,7 +45,7 @@ export interface ConvertRequest {
   readonly prefetchFile?: string;
   /** An existing folder for temporary files. @default the system's */
   readonly workDirectory?: string;
-  /** Where to write the report as JSON. @default nowhere */
+  /** A file to write the report to, as JSON. @default none */
   readonly reportFile?: string;
   readonly access: Omit<ImageAccessOptions, "login">;
   readonly login?: Login;
@@ -127,9 +128,22 @@ function readPrefetchFile(path: string | undefined): string[] {
   }
 }
 
+/** Under the report's name stands what was there before, or all of the new one. */
 function writeReport(path: string, report: ConvertReport): void {
+  const text = `${JSON.stringify(report, undefined, 2)}\n`;
   try {
-    writeFileSync(path === "-" ? STDOUT : path, `${JSON.stringify(report, undefined, 2)}\n`);
+    // A pipe or device, such as /dev/stderr, cannot be replaced.
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) {
+      writeFileSync(path, text);
+      return;
+    }
+    const temporary = join(dirname(path), temporaryName(".nydus-report-"));
+    try {
+      writeFileSync(temporary, text);
+      renameSync(temporary, path);
+    } finally {
+      rmSync(temporary, { force: true });
+    }
   } catch (cause) {
     throw new CodedError("ERR_TARGET_IO", `report ${path} cannot be written`, { cause });
   }

@@ -1,4 +1,4 @@
-import { createSha256, type Sha256 } from "../codec/digest.ts";
+import { createSha256, type RunningDigest } from "../codec/digest.ts";
 import type { BlobSource, ReadOptions } from "../store/blob-source.ts";
 
 /** Bytes of a blob file, from `start` up to and without `end`. */
@@ -18,7 +18,7 @@ export class DigestingSource implements BlobSource {
   readonly name: string;
   readonly #source: BlobSource;
   readonly #size: number;
-  readonly #digests: readonly { readonly ranges: readonly ByteRange[]; readonly sha256: Sha256 }[];
+  readonly #digests: readonly { readonly ranges: readonly ByteRange[]; readonly sha256: RunningDigest }[];
   /** Everything before this was digested. */
   #next = 0;
 

@@ -15,6 +15,8 @@ const UNCLASSIFIED = 1;
 
 /** What an error means at the border of the program. */
 export function failureOf(error: unknown): Failure {
+  // What failed while the remains of a failure were cleaned up is not what the user must know first.
+  if (isSuppressing(error)) return failureOf(error.suppressed);
   if (error instanceof CommanderError) {
     const message = error.message.replace(/^error: /, "");
     return { exit: USAGE, code: "ERR_OPTION_INVALID", message: oneLine(message) };
@@ -24,6 +26,11 @@ export function failureOf(error: unknown): Failure {
   }
   const message = error instanceof Error ? error.message : String(error);
   return { exit: UNCLASSIFIED, code: "ERR_UNCLASSIFIED", message: oneLine(message) };
+}
+
+/** An error of an `await using` scope that was left because of another one. */
+function isSuppressing(error: unknown): error is Error & { readonly suppressed: unknown } {
+  return error instanceof Error && error.name === "SuppressedError" && "suppressed" in error;
 }
 
 /** The message with the ones of its causes that say something new, such as the system's reason. */

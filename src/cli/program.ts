@@ -2,6 +2,7 @@ import { Command, CommanderError, type Option } from "commander";
 import { CodedError } from "../base/errors.ts";
 import { parseSize } from "../base/options.ts";
 import { failureOf } from "./exit.ts";
+import { mistypedCommand } from "./mistyped-command.ts";
 import { Output } from "./output.ts";
 import { printVersion, VersionRequest } from "./version-option.ts";
 
@@ -109,6 +110,10 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
     command.exitOverride().configureOutput({ outputError: () => {} });
   }
   dropFalseVariables(program);
+  program.hook("preAction", (_program, invoked) => {
+    const mistyped = invoked === program ? mistypedCommand(program) : undefined;
+    if (mistyped !== undefined) throw mistyped;
+  });
   process.stdout.on("error", (cause: NodeJS.ErrnoException) => {
     // A reader that goes away (`| head`) is not a failure.
     if (cause.code === "EPIPE") return;
@@ -129,7 +134,9 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
       printVersion(new Output({ json: isOn("--json", argv), quiet: false }), isOn("--verbose", argv));
       return;
     }
-    report(program.name(), error, argv);
+    // A missing target is not the point when the source was meant to be a command.
+    const mistyped = error instanceof CommanderError ? mistypedCommand(program) : undefined;
+    report(program.name(), mistyped ?? error, argv);
   }
 }
 

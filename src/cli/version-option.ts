@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { type Versions, versions } from "../app/versions.ts";
+import { VERSION } from "../base/version.ts";
 import type { Output } from "./output.ts";
-import { VERSION } from "./version.ts";
 
 /** Thrown while options are parsed: whatever else is on the command line does not count. */
 export class VersionRequest extends Error {}

@@ -1,13 +1,12 @@
 import type { Compressor, Digester } from "../base/algorithm.ts";
 import type { TaskFailure } from "./task-failure.ts";
 
-/** Chunks to digest and compress. */
+/** Chunks to compress. */
 export interface EncodeTask {
   readonly kind: "encode";
   readonly compressor: Compressor;
   /** Zstandard level. */
   readonly level: number;
-  readonly digester: Digester;
   /** A whole buffer with the chunks one after the other from its start; it moves to the worker. */
   readonly buffer: Uint8Array<ArrayBuffer>;
   /** Bytes of each chunk. */
@@ -20,8 +19,6 @@ export interface EncodedChunks {
   readonly buffer: Uint8Array<ArrayBuffer>;
   /** Bytes of each stored form; a chunk is stored raw exactly when its size did not change. */
   readonly storedSizes: Uint32Array<ArrayBuffer>;
-  /** 32 bytes for each chunk. */
-  readonly digests: Uint8Array<ArrayBuffer>;
 }
 
 /** Chunks of a file to read, decode and digest. */
@@ -42,8 +39,6 @@ export interface ReadTask {
 export interface DecodedChunks {
   /** 32 bytes for each chunk. */
   readonly digests: Uint8Array<ArrayBuffer>;
-  /** CRC-32 (zlib's) of each chunk. */
-  readonly sums: Uint32Array<ArrayBuffer>;
   /** Position in the task of the first chunk that is not there or does not decode, and why. */
   readonly failed: { readonly position: number; readonly failure: TaskFailure } | undefined;
 }

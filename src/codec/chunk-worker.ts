@@ -1,7 +1,6 @@
 /** A worker thread that runs chunk tasks, one after the other, until it is terminated. */
 import { readSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
-import { crc32 } from "node:zlib";
 import { CodedError, isCoded } from "../base/errors.ts";
 import type {
   ChunkResult,
@@ -21,14 +20,12 @@ import { ChunkFiller } from "./fill-chunks.ts";
 import { failureOf } from "./task-failure.ts";
 
 /** The stored form replaces the chunks in their buffer: it is never longer, so it never reaches an unread one. */
-function encode({ compressor, level, digester, buffer, sizes }: EncodeTask): EncodedChunks {
+function encode({ compressor, level, buffer, sizes }: EncodeTask): EncodedChunks {
   const storedSizes = new Uint32Array(sizes.length);
-  const digests = new Uint8Array(sizes.length * DIGEST_LENGTH);
   let from = 0;
   let to = 0;
   for (const [index, size] of sizes.entries()) {
     const chunk = buffer.subarray(from, from + size);
-    digests.set(digestChunk(digester, chunk), index * DIGEST_LENGTH);
     const stored = compressScratch(compressor, chunk, level);
     if (stored !== undefined) buffer.set(stored, to);
     else if (to !== from) buffer.copyWithin(to, from, from + size);
@@ -36,14 +33,13 @@ function encode({ compressor, level, digester, buffer, sizes }: EncodeTask): Enc
     from += size;
     to += stored?.length ?? size;
   }
-  return { buffer, storedSizes, digests };
+  return { buffer, storedSizes };
 }
 
 /** Chunks that lie behind each other are read at once. */
 function read(task: ReadTask): DecodedChunks {
   const { compressor, digester, storedOffsets, storedSizes, decodedSizes, isCompressed } = task;
   const digests = new Uint8Array(storedOffsets.length * DIGEST_LENGTH);
-  const sums = new Uint32Array(storedOffsets.length);
   const start = storedOffsets.reduce((least, offset) => Math.min(least, offset), Number.MAX_SAFE_INTEGER);
   const end = storedOffsets.reduce((most, offset, at) => Math.max(most, offset + (storedSizes[at] ?? 0)), 0);
   const span = readSpan(task.fd, start, end - start);
@@ -56,13 +52,12 @@ function read(task: ReadTask): DecodedChunks {
       const codec = isCompressed[position] === 0 ? "none" : compressor;
       const decoded = decompressChunk(codec, stored, decodedSizes[position] ?? 0, target);
       digests.set(digestChunk(digester, decoded), position * DIGEST_LENGTH);
-      sums[position] = crc32(decoded);
     } catch (error) {
       if (!isCoded(error)) throw error;
-      return { digests, sums, failed: { position, failure: failureOf(error) } };
+      return { digests, failed: { position, failure: failureOf(error) } };
     }
   }
-  return { digests, sums, failed: undefined };
+  return { digests, failed: undefined };
 }
 
 /** Largest chunk of RAFS. */

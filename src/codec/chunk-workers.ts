@@ -32,7 +32,7 @@ interface Thread {
 }
 
 /**
- * Threads that digest, compress and decode chunks. Tasks start in the order they are given, but end in any; which
+ * Threads that compress chunks, and read, decode and digest them. Tasks start in the order they are given, but end in any; which
  * thread runs a task makes no difference to its result.
  *
  * Threads start when there is work for them and end with the pool: dispose of it, or the process does not exit. One that
@@ -54,7 +54,7 @@ export class ChunkWorkers implements AsyncDisposable {
   }
 
   /**
-   * Digests and compresses chunks. The task's buffer is gone until the result brings it back.
+   * Compresses chunks. The task's buffer is gone until the result brings it back.
    *
    * @throws {CodedError} ERR_CODEC_MISSING, ERR_FEATURE_UNSUPPORTED as {@link compressChunk}; ERR_WORKER_FAILED
    *   when the threads are gone.

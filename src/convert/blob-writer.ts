@@ -1,9 +1,9 @@
 import type { Compressor, Digester } from "../base/algorithm.ts";
-import { alignUp, byteString, concatBytes, toHex } from "../base/bytes.ts";
+import { alignUp, toHex } from "../base/bytes.ts";
 import { type Digest, digestFromHex } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
 import { compressChunk } from "../codec/compress.ts";
-import { sha256 } from "../codec/digest.ts";
+import { DIGEST_LENGTH, sha256 } from "../codec/digest.ts";
 import { encodeBlobMetaFile } from "../format/blob/blob-meta-file.ts";
 import { SECTION_NAMES } from "../format/blob/blob-sections.ts";
 import { encodeChunkTable } from "../format/blob/chunk-information.ts";
@@ -22,8 +22,8 @@ import { encodeTarTrailer } from "../format/blob/tar-trailer.ts";
 import { encodeToc, type TocRow } from "../format/blob/toc.ts";
 import { BLOB_FEATURES } from "../format/rafs/features.ts";
 import type { Blob } from "../image/chunk.ts";
+import type { CutChunks } from "./chunk-cutter.ts";
 import { DigestedFile } from "./digested-file.ts";
-import type { SourceChunk } from "./source-chunk.ts";
 
 /** No bootstrap can hold the digest of the blob it lies in. */
 const UNKNOWN_ID = "0".repeat(64);
@@ -46,17 +46,6 @@ export interface BlobOptions {
   readonly chunkSize: number;
 }
 
-/** A chunk to write. */
-export interface EncodedChunk {
-  /** The stored form; the decoded one exactly when it has as many bytes. */
-  readonly stored: Uint8Array;
-  readonly decodedSize: number;
-  /** 32 bytes over the decoded bytes, with the blob's digester. */
-  readonly digest: Uint8Array;
-  /** As {@link SourceChunk.sum}. */
-  readonly sum: number;
-}
-
 /** A finished blob file. */
 export interface BlobFile {
   readonly path: string;
@@ -67,8 +56,8 @@ export interface BlobFile {
   readonly blob: Blob | undefined;
   /** The chunk information in the form of `image/HEX.blob.meta`; absent when it has no chunks. */
   readonly metaFile: Uint8Array | undefined;
-  /** Chunks that were added again and not stored again, and their decoded bytes. */
-  readonly duplicates: { readonly count: number; readonly size: number };
+  /** Chunks that the layer holds again, stored once, and their decoded bytes. */
+  readonly duplicates: CutChunks["duplicates"];
 }
 
 /**
@@ -77,18 +66,17 @@ export interface BlobFile {
  * `chunks T | chunk information, its header T | digests T | bootstrap T | table of contents T`, where T is
  * a tar trailer; a layer without chunks is `bootstrap T | table of contents T`.
  *
- * Chunks with equal digest and size are stored once. Nothing but the chunk table stays in memory.
+ * Nothing but the chunk table stays in memory.
  *
  * @see rafs-format 3.2, packings (d) and (h)
  */
 export class BlobWriter implements AsyncDisposable {
   readonly #file: DigestedFile;
   readonly #options: BlobOptions;
-  readonly #chunks: StoredSourceChunk[] = [];
-  readonly #known = new Map<string, StoredSourceChunk>();
   readonly #rows: TocRow[] = [];
+  #table = new ChunkTable(1024);
+  #count = 0;
   #decodedEnd = 0;
-  #duplicates = { count: 0, size: 0 };
 
   private constructor(file: DigestedFile, options: BlobOptions) {
     this.#file = file;
@@ -105,56 +93,49 @@ export class BlobWriter implements AsyncDisposable {
   }
 
   /**
-   * Stores a chunk, or finds the same one already stored. The stored bytes may be changed once the call is done.
+   * Stores chunks behind those before. The bytes may be changed once the call is done.
    *
-   * @returns A chunk of blob 0.
-   * @throws {CodedError} ERR_TARGET_IO, ERR_LIMIT_EXCEEDED for more chunks than a blob can have, ERR_IMAGE_DIFFERS
-   *   when chunks of equal digest are not the same bytes.
+   * @param stored Their stored forms, one after the other from its start.
+   * @param storedSizes Bytes of each stored form, which is the decoded one exactly when it has as many bytes.
+   * @param sizes Bytes of each chunk.
+   * @throws {CodedError} ERR_TARGET_IO, ERR_LIMIT_EXCEEDED for more chunks than a blob can have.
    */
-  async addChunk({ stored, decodedSize, digest, sum }: EncodedChunk): Promise<SourceChunk> {
-    const key = `${byteString(digest)}${decodedSize}`;
-    const known = this.#known.get(key);
-    if (known !== undefined) {
-      if (known.sum !== sum) {
-        throw new CodedError("ERR_IMAGE_DIFFERS", `digest ${toHex(digest)} is that of two different chunks`);
-      }
-      const { count, size } = this.#duplicates;
-      this.#duplicates = { count: count + 1, size: size + decodedSize };
-      return known;
-    }
-    if (this.#chunks.length === MAX_CHUNK_COUNT) {
+  async append(stored: Uint8Array, storedSizes: Uint32Array, sizes: Uint32Array): Promise<void> {
+    if (this.#count + sizes.length > MAX_CHUNK_COUNT) {
       throw new CodedError("ERR_LIMIT_EXCEEDED", `layer has over ${MAX_CHUNK_COUNT} chunks`);
     }
-    const chunk: StoredSourceChunk = {
-      blobIndex: 0,
-      index: this.#chunks.length,
-      digest,
-      decodedOffset: this.#decodedEnd,
-      decodedSize,
-      storedOffset: this.#file.size,
-      storedSize: stored.length,
-      crc32c: undefined,
-      sum,
-    };
-    await this.#file.append(stored);
-    this.#decodedEnd = alignUp(chunk.decodedOffset + decodedSize, DECODED_ALIGNMENT);
-    this.#chunks.push(chunk);
-    this.#known.set(key, chunk);
-    return chunk;
+    const start = this.#file.size;
+    let end = start;
+    for (const [position, size] of sizes.entries()) {
+      const storedSize = storedSizes[position] ?? 0;
+      this.#addRow(end, storedSize, size);
+      end += storedSize;
+    }
+    await this.#file.append(stored.subarray(0, end - start));
+  }
+
+  /** Where the chunks so far lie. */
+  get table(): ChunkTable {
+    return resized(this.#table, this.#count, this.#count);
   }
 
   /**
    * Writes what follows the chunks and closes the file.
    *
+   * @param cut The digests of all chunks, in order.
    * @param encodeBootstrap The bootstrap of this layer alone, given its blob (the id is not
    *   known yet), or nothing when there are no chunks.
    * @throws {CodedError} ERR_TARGET_IO, and what `encodeBootstrap` throws.
    */
-  async finish(encodeBootstrap: (blob: Blob | undefined) => Uint8Array): Promise<BlobFile> {
+  async finish(
+    { digests, duplicates }: CutChunks,
+    encodeBootstrap: (blob: Blob | undefined) => Promise<Uint8Array>,
+  ): Promise<BlobFile> {
+    this.#checkDigests(digests);
     const file = this.#file;
-    const header = this.#chunks.length === 0 ? undefined : await this.#appendChunkSections();
+    const header = this.#count === 0 ? undefined : await this.#appendChunkSections(digests);
     const inlineBlob = header === undefined ? undefined : this.#describe(header);
-    await this.#appendBootstrap(encodeBootstrap(inlineBlob));
+    await this.#appendBootstrap(await encodeBootstrap(inlineBlob));
     const toc = encodeToc(this.#rows);
     await file.append(toc);
     await this.#appendTrailer(SECTION_NAMES.TOC, toc.length);
@@ -166,9 +147,8 @@ export class BlobWriter implements AsyncDisposable {
       digest: digestFromHex(id),
       size: file.size,
       blob: inlineBlob && { ...inlineBlob, id, features },
-      metaFile:
-        header && encodeBlobMetaFile({ header, chunkInformation: encodeChunkTable(this.#table(), 0) }),
-      duplicates: this.#duplicates,
+      metaFile: header && encodeBlobMetaFile({ header, chunkInformation: encodeChunkTable(this.table, 0) }),
+      duplicates,
     };
   }
 
@@ -176,7 +156,23 @@ export class BlobWriter implements AsyncDisposable {
     await this.#file[Symbol.asyncDispose]();
   }
 
-  async #appendChunkSections(): Promise<ChunkInformationHeader> {
+  #checkDigests(digests: Uint8Array): void {
+    if (digests.length === this.#count * DIGEST_LENGTH) return;
+    throw new TypeError(`${digests.length} bytes of digests for ${this.#count} chunks`);
+  }
+
+  #addRow(storedOffset: number, storedSize: number, decodedSize: number): void {
+    const row = this.#count++;
+    if (row === this.#table.count) this.#table = resized(this.#table, row, 2 * row);
+    this.#table.storedOffsets[row] = storedOffset;
+    this.#table.storedSizes[row] = storedSize;
+    this.#table.decodedOffsets[row] = this.#decodedEnd;
+    this.#table.decodedSizes[row] = decodedSize;
+    this.#table.flags[row] = storedSize === decodedSize ? 0 : CHUNK_COMPRESSED;
+    this.#decodedEnd = alignUp(this.#decodedEnd + decodedSize, DECODED_ALIGNMENT);
+  }
+
+  async #appendChunkSections(digests: Uint8Array): Promise<ChunkInformationHeader> {
     const file = this.#file;
     const chunksSize = file.size;
     await this.#appendTrailer(SECTION_NAMES.CHUNKS, chunksSize);
@@ -189,12 +185,12 @@ export class BlobWriter implements AsyncDisposable {
       decodedSize: this.#decodedEnd,
     });
 
-    const information = encodeChunkTable(this.#table(), 0);
+    const information = encodeChunkTable(this.table, 0);
     const stored = this.#compressSection(information);
     const header: ChunkInformationHeader = {
       features: INLINE_FEATURES,
       compressor: stored.compressor,
-      chunkCount: this.#chunks.length,
+      chunkCount: this.#count,
       offset: file.size,
       storedSize: stored.bytes.length,
       decodedSize: information.length,
@@ -210,7 +206,6 @@ export class BlobWriter implements AsyncDisposable {
       stored.bytes.length + CHUNK_INFORMATION_HEADER_SIZE,
     );
 
-    const digests = concatBytes(this.#chunks.map(({ digest }) => digest));
     await this.#appendSection(SECTION_NAMES.DIGESTS, digests);
     await this.#appendTrailer(SECTION_NAMES.DIGESTS, digests.length);
     return header;
@@ -254,18 +249,6 @@ export class BlobWriter implements AsyncDisposable {
     await this.#file.append(encodeTarTrailer({ name, size }));
   }
 
-  #table(): ChunkTable {
-    const table = new ChunkTable(this.#chunks.length);
-    for (const chunk of this.#chunks) {
-      table.storedOffsets[chunk.index] = chunk.storedOffset;
-      table.storedSizes[chunk.index] = chunk.storedSize;
-      table.decodedOffsets[chunk.index] = chunk.decodedOffset;
-      table.decodedSizes[chunk.index] = chunk.decodedSize;
-      table.flags[chunk.index] = chunk.storedSize === chunk.decodedSize ? 0 : CHUNK_COMPRESSED;
-    }
-    return table;
-  }
-
   #describe(header: ChunkInformationHeader): Blob {
     const { compressor, digester, chunkSize } = this.#options;
     return {
@@ -274,7 +257,7 @@ export class BlobWriter implements AsyncDisposable {
       compressor,
       digester,
       chunkSize,
-      chunkCount: this.#chunks.length,
+      chunkCount: this.#count,
       storedSize: this.#file.size,
       decodedSize: this.#decodedEnd,
       chunkInformation: {
@@ -290,14 +273,19 @@ export class BlobWriter implements AsyncDisposable {
   }
 }
 
-/** A chunk of a blob that is being written, whose place in it is known. */
-interface StoredSourceChunk extends SourceChunk {
-  readonly storedOffset: number;
-  readonly storedSize: number;
-}
-
 /** A section as it is stored. */
 interface StoredSection {
   readonly bytes: Uint8Array;
   readonly compressor: Compressor;
+}
+
+/** A table of `count` rows with the first rows of another. */
+function resized(table: ChunkTable, rows: number, count: number): ChunkTable {
+  const result = new ChunkTable(count);
+  result.storedOffsets.set(table.storedOffsets.subarray(0, rows));
+  result.storedSizes.set(table.storedSizes.subarray(0, rows));
+  result.decodedOffsets.set(table.decodedOffsets.subarray(0, rows));
+  result.decodedSizes.set(table.decodedSizes.subarray(0, rows));
+  result.flags.set(table.flags.subarray(0, rows));
+  return result;
 }

@@ -3,7 +3,12 @@ import { CodedError } from "../base/errors.ts";
 
 const EMPTY = new Uint8Array(0);
 
-/** Reads a stream of pieces by count. Nothing is read ahead of what is asked for, but the piece at hand. */
+/**
+ * Reads a stream of pieces by count. Nothing is read ahead of what is asked for, but the piece at hand.
+ *
+ * Bytes that are handed out are views of a piece, or copies where they lie in several: they are good until the next
+ * call, because the source may use the memory of a piece again.
+ */
 export class ByteReader {
   readonly #pieces: AsyncIterator<Uint8Array>;
   #piece: Uint8Array = EMPTY;
@@ -20,11 +25,14 @@ export class ByteReader {
 
   /** The next `size` bytes, fewer only at the end. */
   async read(size: number): Promise<Uint8Array> {
-    // Headers nearly always lie in the piece at hand: no generator for them.
     if (size <= this.#piece.length) return this.#take(size);
     const parts: Uint8Array[] = [];
-    for await (const part of this.#upTo(size)) parts.push(part);
-    return parts.length === 1 && parts[0] !== undefined ? parts[0] : concatBytes(parts);
+    for (let rest = size; rest > 0 && (await this.#fill()); ) {
+      const part = this.#take(Math.min(rest, this.#piece.length)).slice();
+      parts.push(part);
+      rest -= part.length;
+    }
+    return concatBytes(parts);
   }
 
   /** As {@link ByteReader.read}, but the bytes are read again by the next call. */
@@ -42,12 +50,12 @@ export class ByteReader {
    * @throws {CodedError} ERR_LAYER_INVALID when the stream ends before.
    */
   async *pieces(size: number, what: string): AsyncGenerator<Uint8Array> {
-    let rest = size;
-    for await (const piece of this.#upTo(size)) {
-      rest -= piece.length;
-      yield piece;
+    for (let rest = size; rest > 0; ) {
+      if (!(await this.#fill())) throw this.#endsBefore(rest, what);
+      const part = this.#take(Math.min(rest, this.#piece.length));
+      rest -= part.length;
+      yield part;
     }
-    if (rest > 0) throw this.#endsBefore(rest, what);
   }
 
   /** Exactly `size` bytes; throws as {@link ByteReader.pieces}. */
@@ -57,9 +65,26 @@ export class ByteReader {
     return bytes;
   }
 
+  /**
+   * Goes past the next `size` bytes, without the memory of them.
+   *
+   * @returns How many there were; fewer than `size` only at the end.
+   */
+  async skip(size: number): Promise<number> {
+    let rest = size;
+    while (rest > 0 && (await this.#fill())) rest -= this.#take(Math.min(rest, this.#piece.length)).length;
+    return size - rest;
+  }
+
+  /** As {@link ByteReader.skip}; throws as {@link ByteReader.pieces}. */
+  async skipExactly(size: number, what: string): Promise<void> {
+    const missing = size - (await this.skip(size));
+    if (missing > 0) throw this.#endsBefore(missing, what);
+  }
+
   /** Reads to the end, so that whoever verifies the stream sees all of it. */
   async drain(): Promise<void> {
-    while ((await this.#upTo(Number.MAX_SAFE_INTEGER).next()).done !== true);
+    await this.skip(Number.MAX_SAFE_INTEGER);
   }
 
   /** Closes the stream beneath. */
@@ -67,19 +92,16 @@ export class ByteReader {
     await this.#pieces.return?.();
   }
 
-  async *#upTo(size: number): AsyncGenerator<Uint8Array> {
-    let rest = size;
-    while (rest > 0) {
-      if (this.#piece.length === 0) {
-        const next = await this.#pieces.next();
-        if (next.done === true) return;
-        this.#piece = next.value;
-        continue;
-      }
-      const part = this.#take(Math.min(rest, this.#piece.length));
-      rest -= part.length;
-      yield part;
+  /** Sees to it that the piece at hand is not empty; false at the end. */
+  async #fill(): Promise<boolean> {
+    while (this.#piece.length === 0) {
+      const next = await this.#pieces.next();
+      if (next.done === true) return false;
+      // Not a Buffer, whose subarray() costs more and whose slice() is no copy.
+      const { buffer, byteOffset, byteLength } = next.value;
+      this.#piece = new Uint8Array(buffer, byteOffset, byteLength);
     }
+    return true;
   }
 
   #endsBefore(rest: number, what: string): CodedError {

@@ -1,6 +1,10 @@
 import type { Digest } from "../base/digest.ts";
 
-/** What a conversion tells while it runs. Sizes are bytes. */
+/**
+ * What a conversion tells while it runs. Sizes are bytes. docs/report.md lists all of it.
+ *
+ * For each image: image-started, its layers, merge-started, verified; then, once, publish-started and the blobs.
+ */
 export type ConvertEvent =
   | {
       readonly type: "image-started";
@@ -32,7 +36,16 @@ export type ConvertEvent =
   | { readonly type: "left-out"; readonly layer: number; readonly path: string; readonly what: string }
   | { readonly type: "prefetch-unmatched"; readonly path: string }
   | { readonly type: "platform-skipped"; readonly platform: string }
+  | { readonly type: "merge-started"; readonly platform: string }
   | { readonly type: "verified"; readonly blobs: number; readonly paths: number }
+  | { readonly type: "publish-started"; readonly blobs: number; readonly size: number }
+  | {
+      readonly type: "blob-progress";
+      readonly digest: Digest;
+      /** Bytes that the target took so far; less than before when a write was begun anew. */
+      readonly done: number;
+      readonly size: number;
+    }
   | {
       readonly type: "blob-published";
       readonly digest: Digest;

@@ -1,17 +1,19 @@
 import { join } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { textOf } from "../base/bytes.ts";
+import { VERSION } from "../base/version.ts";
+import { codecVersions } from "../codec/versions.ts";
 import type { Platform } from "../format/oci/descriptor.ts";
 import { formatPlatform } from "../format/oci/platform.ts";
 import type { ImageSource, ImageTarget } from "../store/image-source.ts";
 import { type AssembledImage, assembleImage } from "./assemble-image.ts";
 import type { ConvertEvent } from "./convert-event.ts";
 import { type CheckedConvertOptions, type ConvertOptions, checkConvertOptions } from "./convert-options.ts";
-import type { ConvertReport } from "./convert-report.ts";
+import { type ConvertReport, reportedOptions } from "./convert-report.ts";
 import { besideOriginal, indexOf, mergedIndex, originalImage } from "./converted-index.ts";
 import type { DirectoryReaderOptions } from "./directory-reader.ts";
 import { type ImagePlan, planDirectory, planImage, platformName } from "./image-plan.ts";
-import { LayerPool } from "./layer-pool.ts";
+import { LayerPool, type PooledLayer } from "./layer-pool.ts";
 import { type PublishedImage, publishImages } from "./publish.ts";
 import { type PlatformChoice, selectManifests } from "./select-manifests.ts";
 import { createWorkDirectory } from "./work-directory.ts";
@@ -64,57 +66,85 @@ export async function convertImage(
   const convert = checkConvertOptions(options);
   const { signal, onEvent } = run;
   throwIfAborted(signal);
+  const start = performance.now();
   const { plans, originals, indexType, skipped } = await planAll(input, signal);
   for (const platform of skipped) onEvent({ type: "platform-skipped", platform: formatPlatform(platform) });
 
   await using work = await createWorkDirectory(run.workParent);
   await using pool = new LayerPool({ convert, directory: work.path, signal, onEvent });
-  const start = performance.now();
+  const converting = performance.now();
   const images: AssembledImage[] = [];
+  let mergeMs = 0;
   for (const plan of plans) {
     const path = join(work.path, `bootstrap-${images.length}.tar.gz`);
-    images.push(await convertPlan(plan, pool, path, input, { ...run, convert }));
+    const layers = await convertLayers(plan, pool, onEvent);
+    const merging = performance.now();
+    images.push(await mergeImage(plan, layers, path, input, { ...run, convert }));
+    mergeMs += performance.now() - merging;
   }
   if (input.kind === "directory" && input.readXattrs === undefined) {
     const what = "extended attributes, which cannot be read here";
     onEvent({ type: "left-out", layer: 0, path: ".", what });
   }
   throwIfAborted(signal);
-  const published = performance.now();
+  const pushing = performance.now();
   const converted = images.map((image) => image.published);
   const isMerged = originals.length > 0;
   const plain = indexType === undefined ? undefined : indexOf(plans, converted, indexType);
   const index = isMerged ? mergedIndex(plans, originals, converted) : plain;
   const top = index ?? converted[0]?.manifest;
   if (top === undefined) throw new TypeError("a conversion without images");
-  await publishImages(target, [...originals, ...converted], index, { jobs: convert.jobs, signal, onEvent });
+  const publications = [...originals, ...converted];
+  const published = await publishImages(target, publications, index, { jobs: convert.jobs, signal, onEvent });
   const end = performance.now();
+  const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
   return {
+    version: VERSION,
+    codecs: codecVersions(),
     source: input.kind === "image" ? input.source.name : `dir:${input.path}`,
     target: target.name,
     digest: top.descriptor.digest,
+    options: reportedOptions(convert),
     images: images.map(({ report }) => report),
     skippedPlatforms: skipped.map(formatPlatform),
     isVerified: convert.verify,
-    verifyElapsed: nanoseconds(pool.verifyMs),
+    elapsed: {
+      total: nanoseconds(end - start),
+      pull: nanoseconds(pool.sourceMs),
+      convert: nanoseconds(pushing - converting - mergeMs),
+      verify: nanoseconds(pool.verifyMs),
+      merge: nanoseconds(mergeMs),
+      push: nanoseconds(end - pushing),
+    },
+    published,
+    peakMemory: maxRSS * 1024,
+    cpuElapsed: (userCPUTime + systemCPUTime) * 1000,
     SourceImageSize: sum(plans.map(({ sourceSize }) => sourceSize)),
     TargetImageSize: sum(images.map(({ size }) => size)) + (index?.bytes.length ?? 0),
     SourcePullElapsed: nanoseconds(pool.sourceMs),
-    ConversionElapsed: nanoseconds(published - start),
-    TargetPushElapsed: nanoseconds(end - published),
+    ConversionElapsed: nanoseconds(pushing - converting),
+    TargetPushElapsed: nanoseconds(end - pushing),
   };
 }
 
-async function convertPlan(
+async function convertLayers(
   plan: ImagePlan,
   pool: LayerPool,
+  onEvent: ConvertRun["onEvent"],
+): Promise<PooledLayer[]> {
+  const size = sum(plan.layers.map((layer) => layer.size));
+  onEvent({ type: "image-started", platform: platformName(plan), layers: plan.layers.length, size });
+  return await pool.convertAll(plan.layers);
+}
+
+async function mergeImage(
+  plan: ImagePlan,
+  layers: readonly PooledLayer[],
   bootstrapPath: string,
   input: ImageToConvert | DirectoryToConvert,
   { convert, signal, onEvent }: ConvertRun & { readonly convert: CheckedConvertOptions },
 ): Promise<AssembledImage> {
-  const size = sum(plan.layers.map((layer) => layer.size));
-  onEvent({ type: "image-started", platform: platformName(plan), layers: plan.layers.length, size });
-  const layers = await pool.convertAll(plan.layers);
+  onEvent({ type: "merge-started", platform: platformName(plan) });
   const image = await assembleImage(plan, layers, {
     convert,
     bootstrapPath,

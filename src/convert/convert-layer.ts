@@ -1,29 +1,41 @@
-import { throwIfAborted } from "../base/abort.ts";
-import type { Digest } from "../base/digest.ts";
+import { type Digest, digestHex } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
 import { decompressLayer } from "../codec/layer-stream.ts";
 import type { Descriptor } from "../format/oci/descriptor.ts";
-import { writeBootstrap } from "../image/bootstrap-writer.ts";
-import type { Blob } from "../image/chunk.ts";
 import type { LayerEntry } from "../image/layer-entry.ts";
-import { buildLayerTree } from "../image/overlay.ts";
-import type { Directory } from "../image/tree.ts";
 import type { ImageSource } from "../store/image-source.ts";
 import { type BlobFile, BlobWriter } from "./blob-writer.ts";
+import type { ChunkBatch, CutChunks } from "./chunk-cutter.ts";
 import type { ChunkLanes } from "./chunk-lanes.ts";
 import { ChunkPipeline } from "./chunk-pipeline.ts";
 import type { CheckedConvertOptions } from "./convert-options.ts";
 import { DigestTap } from "./digest-tap.ts";
 import { type DirectoryReaderOptions, readDirectory } from "./directory-reader.ts";
 import { type LayerItem, readLayer } from "./layer-reader.ts";
+import type { StoreBatch } from "./layer-thread.ts";
+import { chunksOf, type LayerInWork, LayerTree } from "./layer-tree.ts";
+import { type PackedEntries, unpackEntries } from "./packed-entries.ts";
+import { type ReadBackBlob, readBackBlob } from "./read-back-blob.ts";
+import { scanItems } from "./scan-layer.ts";
 import type { LayerWarning } from "./xattrs.ts";
 
 /** A layer as it comes from its source. */
 export interface LayerInput {
   /** Names the layer in messages. */
   readonly name: string;
-  /** Opens the layer; it is read once. */
+  /** Opens the layer to read it in this thread. */
   readonly open: (signal: AbortSignal) => OpenLayer;
+  /**
+   * Reads the layer for a conversion, in a thread where that pays, and checks that it is the promised one.
+   *
+   * @param use Gets the layer, which is gone when it ends.
+   */
+  readonly scan: <Result>(
+    lanes: ChunkLanes,
+    store: StoreBatch,
+    signal: AbortSignal,
+    use: (layer: LayerInWork, cut: CutChunks) => Promise<Result>,
+  ) => Promise<Result>;
 }
 
 /** A layer that is being read. */
@@ -35,11 +47,13 @@ export interface OpenLayer extends AsyncDisposable {
 
 /** A layer that became a blob. */
 export interface ConvertedLayer {
-  /** In the order of the layer; every chunk's `blobIndex` is 0. */
-  readonly entries: readonly LayerEntry[];
-  /** The layer alone, as its own bootstrap shows it. */
-  readonly tree: Directory;
+  /** In the order of the layer, made anew each time they are walked; every chunk's `blobIndex` is 0. */
+  readonly entries: Iterable<LayerEntry>;
   readonly file: BlobFile;
+  /** The blob as it was read again, its bootstrap no longer needed; absent when verifying is off. */
+  readonly readBack: ReadBackBlob | undefined;
+  /** Milliseconds that reading the blob again took. */
+  readonly verifyMs: number;
 }
 
 /** Follows a layer while it is read. */
@@ -55,7 +69,7 @@ export interface LayerWatch {
 /**
  * A layer of an image: its stored bytes must match the descriptor, the uncompressed ones the diff id.
  *
- * `finish` throws ERR_DIGEST_MISMATCH when they do not.
+ * `finish` and `scan` throw ERR_DIGEST_MISMATCH when they do not.
  */
 export function tarLayer(
   source: ImageSource,
@@ -63,24 +77,31 @@ export function tarLayer(
   diffId: Digest,
   watch: LayerWatch,
 ): LayerInput {
+  const open = (signal: AbortSignal): AsyncIterable<Uint8Array> =>
+    metered(source.openBlob(descriptor, { signal }), watch);
+  const checkDiffId = (actual: Digest): void => {
+    if (actual === diffId) return;
+    throw new CodedError(
+      "ERR_DIGEST_MISMATCH",
+      `layer ${descriptor.digest} has diff id ${actual}, its image's configuration says ${diffId}`,
+    );
+  };
   return {
     name: `layer ${descriptor.digest}`,
     open: (signal) => {
-      const stored = metered(source.openBlob(descriptor, { signal }), watch);
-      const tap = new DigestTap(decompressLayer(stored));
+      const tap = new DigestTap(decompressLayer(open(signal)));
       return {
-        items: readLayer(tap, { onWarning: watch.onWarning }),
-        finish: async () => {
-          const actual = await tap.finish();
-          if (actual === diffId) return;
-          throw new CodedError(
-            "ERR_DIGEST_MISMATCH",
-            `layer ${descriptor.digest} has diff id ${actual}, its image's configuration says ${diffId}`,
-          );
-        },
+        items: readLayer(tap, watch),
+        finish: async () => checkDiffId(await tap.finish()),
         [Symbol.asyncDispose]: () => tap.close(),
       };
     },
+    scan: (lanes, store, signal, use) =>
+      lanes.withLayerThread(async (thread) => {
+        const scanned = await thread.scan(open, { store, onWarning: watch.onWarning }, signal);
+        checkDiffId(scanned.diffId);
+        return await use(thread.inWork(signal), scanned);
+      }),
   };
 }
 
@@ -90,27 +111,51 @@ export function directoryLayer(
   watch: LayerWatch,
   readXattrs: DirectoryReaderOptions["readXattrs"],
 ): LayerInput {
+  const { onWarning } = watch;
+  const items = (): AsyncIterable<LayerItem> =>
+    readDirectory(path, { onWarning, ...(readXattrs !== undefined && { readXattrs }) });
   return {
     name: `directory ${path}`,
     open: () => ({
-      items: readDirectory(path, {
-        onWarning: watch.onWarning,
-        ...(readXattrs !== undefined && { readXattrs }),
-      }),
+      items: items(),
       finish: () => Promise.resolve(),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     }),
+    scan: async (lanes, store, signal, use) => {
+      const stop = new AbortController();
+      const buffers = lanes.newBuffers();
+      const packs: PackedEntries[] = [];
+      const receiver = {
+        onBatch: (batch: ChunkBatch): void => {
+          store(batch).then(
+            (buffer) => buffers.give(buffer),
+            (error: unknown) => stop.abort(error),
+          );
+        },
+        onEntries: (packed: PackedEntries) => packs.push(packed),
+        onWarning,
+      };
+      const either = AbortSignal.any([signal, stop.signal]);
+      let cut: CutChunks;
+      try {
+        cut = await scanItems(items(), receiver, { ...lanes.options, buffers, signal: either });
+      } catch (error) {
+        // What stopped this layer is the news, not that it was stopped.
+        throw stop.signal.aborted ? stop.signal.reason : error;
+      }
+      return await use(new LayerTree(packs, cut.digests, lanes.options), cut);
+    },
   };
 }
 
 /**
- * Converts one layer to a blob file at `path`.
+ * Converts one layer to a blob file at `path`, and reads that again when verifying is on.
  *
  * The layer streams through: memory holds its names and its chunk table, not its bytes.
  *
- * @param lanes Made for the same chunk size.
+ * @param lanes Made for the same options.
  * @throws {CodedError} ERR_DIGEST_MISMATCH, ERR_LAYER_INVALID, ERR_LIMIT_EXCEEDED, ERR_TARGET_IO,
- *   ERR_ABORTED, ERR_WORKER_FAILED, and what the source throws.
+ *   ERR_ABORTED, ERR_WORKER_FAILED, what the source throws, and as {@link readBackBlob} and {@link LayerInWork.verify}.
  */
 export async function convertLayer(
   input: LayerInput,
@@ -121,34 +166,28 @@ export async function convertLayer(
 ): Promise<ConvertedLayer> {
   const { compressor, compressionLevel: level, digester, chunkSize } = options;
   await using writer = await BlobWriter.create(path, { compressor, level, digester, chunkSize });
-  const entries: LayerEntry[] = [];
-  {
-    await using pipeline = new ChunkPipeline(writer, lanes, options, signal);
-    await using layer = input.open(signal);
-    for await (const { entry, content } of layer.items) {
-      throwIfAborted(signal);
-      entries.push(
-        entry.type === "file" && content !== undefined
-          ? { ...entry, chunks: await pipeline.storeFile(content, entry.size) }
-          : entry,
-      );
-    }
-    await layer.finish();
-    await pipeline.finish();
-  }
-  const tree = buildLayerTree(entries);
-  const file = await writer.finish((blob) => encodeLayerBootstrap(tree, blob, options));
-  return { entries, tree, file };
-}
+  await using pipeline = new ChunkPipeline(writer, lanes.workers, options);
+  return await input.scan(
+    lanes,
+    (batch) => pipeline.store(batch),
+    signal,
+    async (layer, cut) => {
+      await pipeline.finish();
+      const { table } = writer;
+      const file = await writer.finish(cut, (blob) => layer.encodeBootstrap(table, blob));
+      const start = performance.now();
+      const readBack = options.verify ? await verify(input.name, file, layer) : undefined;
+      const verifyMs = performance.now() - start;
+      const packs = await layer.takeEntries();
+      return { entries: unpackEntries(packs, chunksOf(table, cut.digests)), file, readBack, verifyMs };
+    },
+  );
 
-function encodeLayerBootstrap(
-  root: Directory,
-  blob: Blob | undefined,
-  { chunkSize, compressor, digester }: CheckedConvertOptions,
-): Uint8Array {
-  const blobs = blob === undefined ? [] : [blob];
-  const image = { root, blobs, chunkSize, compressor, digester, prefetch: [] };
-  return writeBootstrap(image, blob === undefined ? {} : { inlineBlobIndex: 0 }).bytes;
+  async function verify(name: string, file: BlobFile, layer: LayerInWork): Promise<ReadBackBlob> {
+    const readBack = await readBackBlob(path, options, lanes.workers, signal);
+    await layer.verify(`the blob of ${name}`, readBack, digestHex(file.digest));
+    return { ...readBack, bootstrap: new Uint8Array(0) };
+  }
 }
 
 async function* metered(

@@ -7,13 +7,9 @@ import type { ConvertEvent } from "./convert-event.ts";
 import { type ConvertedLayer, convertLayer } from "./convert-layer.ts";
 import type { CheckedConvertOptions } from "./convert-options.ts";
 import type { LayerPlan } from "./image-plan.ts";
-import { type ReadBackBlob, readBackBlob } from "./read-back-blob.ts";
-import { verifyBootstrap } from "./verify-image.ts";
 
-/** A converted layer, and its blob as it was read again when that was asked for. */
-export interface PooledLayer extends Omit<ConvertedLayer, "tree"> {
-  readonly readBack: ReadBackBlob | undefined;
-}
+/** A converted layer, as the image needs it. */
+export type PooledLayer = Pick<ConvertedLayer, "entries" | "file" | "readBack">;
 
 /** Where a pool works and whom it tells. */
 export interface LayerPoolOptions {
@@ -62,13 +58,13 @@ export class LayerPool implements AsyncDisposable {
    *
    * When one fails the others stop, and nothing of this pool is running any more when that is thrown.
    *
-   * @throws {CodedError} as {@link convertLayer}, {@link readBackBlob} and {@link verifyBootstrap}.
+   * @throws {CodedError} as {@link convertLayer}.
    */
   async convertAll(plans: readonly LayerPlan[]): Promise<PooledLayer[]> {
     const tasks = plans.map((plan, layer) => (signal: AbortSignal) => this.#convertOnce(plan, layer, signal));
     const layers = await allOrNone(tasks, this.#options.signal);
     // What follows is this thread's work, and takes memory.
-    await this.#lanes.workers.rest();
+    await this.#lanes.rest();
     return layers;
   }
 
@@ -98,9 +94,8 @@ export class LayerPool implements AsyncDisposable {
         onEvent({ type: "left-out", layer, path: textOf(name), what: `${kind} ${textOf(what)}` }),
     });
     const converted = await convertLayer(input, path, this.#lanes, convert, signal);
-    const readBack = convert.verify ? await this.#verify(input.name, converted, signal) : undefined;
-    // The tree of a layer alone is of no more use.
-    const { file, entries } = converted;
+    this.#verifyMs += converted.verifyMs;
+    const { file, entries, readBack } = converted;
     const chunks = file.blob?.chunkCount ?? 0;
     onEvent({
       type: "layer-converted",
@@ -111,14 +106,5 @@ export class LayerPool implements AsyncDisposable {
       chunks,
     });
     return { file, entries, readBack };
-  }
-
-  async #verify(name: string, { file, tree }: ConvertedLayer, signal: AbortSignal): Promise<ReadBackBlob> {
-    const start = performance.now();
-    const readBack = await readBackBlob(file.path, this.#options.convert, this.#lanes.workers, signal);
-    const id = file.digest.slice("sha256:".length);
-    verifyBootstrap(`the blob of ${name}`, readBack.bootstrap, tree, new Map([[id, readBack]]), id);
-    this.#verifyMs += performance.now() - start;
-    return { ...readBack, bootstrap: new Uint8Array(0) };
   }
 }

@@ -27,9 +27,18 @@ export interface PublishOptions {
   readonly onEvent: (event: ConvertEvent) => void;
 }
 
+/** What of the layers was written and what was there already. */
+export interface PublishedBlobs {
+  readonly writtenBlobs: number;
+  readonly writtenSize: number;
+  readonly presentBlobs: number;
+  readonly presentSize: number;
+}
+
 /**
  * Writes images to a target: layers, then configurations, then manifests, the one that gets the
- * image's name last. Nothing shows under that name before everything it needs is there.
+ * image's name last. Nothing shows under that name before everything it needs is there. A blob that the target has
+ * is not written again, so that a run that was killed is continued by the next one.
  *
  * @param index Names all the images; without it there must be one, and its manifest gets the name.
  * @throws {CodedError} what the target throws.
@@ -39,19 +48,25 @@ export async function publishImages(
   images: readonly PublishedImage[],
   index: StoredManifest | undefined,
   options: PublishOptions,
-): Promise<void> {
+): Promise<PublishedBlobs> {
   const { signal, onEvent } = options;
   const run = limit(options.jobs);
+  const published = { writtenBlobs: 0, writtenSize: 0, presentBlobs: 0, presentSize: 0 };
   const layers = new Map<string, Publication>();
   for (const image of images) for (const layer of image.layers) layers.set(layer.descriptor.digest, layer);
+  const sizes = [...layers.values()].map(({ descriptor }) => descriptor.size);
+  const size = sizes.reduce((total, one) => total + one, 0);
+  onEvent({ type: "publish-started", blobs: layers.size, size });
   const writes = [...layers.values()].map(
     (layer) => (either: AbortSignal) =>
       run(async () => {
         throwIfAborted(either);
+        const { digest, size } = layer.descriptor;
         const isPresent = await target.hasBlob(layer.descriptor, { signal: either });
         const options = { signal: either, mountFrom: layer.mountFrom };
-        if (!isPresent) await target.writeBlob(layer.descriptor, layer.open, options);
-        const { digest, size } = layer.descriptor;
+        if (!isPresent) await target.writeBlob(layer.descriptor, metered(layer, onEvent), options);
+        published[isPresent ? "presentBlobs" : "writtenBlobs"]++;
+        published[isPresent ? "presentSize" : "writtenSize"] += size;
         onEvent({ type: "blob-published", digest, size, isPresent });
       }),
   );
@@ -63,4 +78,18 @@ export async function publishImages(
     await target.writeManifest(manifest, index === undefined, { signal });
   }
   if (index !== undefined) await target.writeManifest(index, true, { signal });
+  return published;
+}
+
+/** Opens the bytes of a publication and tells how many of them were taken. */
+function metered({ descriptor, open }: Publication, onEvent: PublishOptions["onEvent"]): Publication["open"] {
+  const { digest, size } = descriptor;
+  return async function* () {
+    let done = 0;
+    for await (const piece of open()) {
+      yield piece;
+      done += piece.length;
+      onEvent({ type: "blob-progress", digest, done, size });
+    }
+  };
 }

@@ -19,8 +19,6 @@ export interface ReadBackBlob {
   readonly table: ChunkTable;
   /** 32 bytes per chunk, over the bytes that were decoded. */
   readonly digests: Uint8Array;
-  /** CRC-32 (zlib's) per chunk, over the same bytes. */
-  readonly sums: Uint32Array;
   /** Absent for a blob without chunks. */
   readonly chunkInformation: ChunkInformationLocation | undefined;
   readonly decodedSize: number;
@@ -82,7 +80,7 @@ export async function readBackBlob(
   const bootstrap = await loadByName(SECTION_NAMES.BOOTSTRAP);
   const chunks = sections.get(SECTION_NAMES.CHUNKS);
   if (chunks === undefined) {
-    const none = { table: new ChunkTable(0), digests: new Uint8Array(0), sums: new Uint32Array(0) };
+    const none = { table: new ChunkTable(0), digests: new Uint8Array(0) };
     return { ...none, chunkInformation: undefined, decodedSize: 0, bootstrap };
   }
   const header = decodeChunkInformationHeader(await loadByName(SECTION_NAMES.CHUNK_INFORMATION_HEADER));
@@ -94,13 +92,13 @@ export async function readBackBlob(
     storedEnd: chunks.storedSize,
     decodedSize,
   });
-  const { digests, sums } = await decodeChunks(table, { ...algorithms, fd: file.fd, path }, workers, signal);
+  const digests = await decodeChunks(table, { ...algorithms, fd: file.fd, path }, workers, signal);
   if (!equalBytes(digests, await loadByName(SECTION_NAMES.DIGESTS))) {
     throw new CodedError("ERR_BLOB_CORRUPT", `chunks of ${path} do not match the digests it carries`);
   }
   const { compressor, offset, storedSize } = header;
   const chunkInformation = { compressor, offset, storedSize, decodedSize: header.decodedSize };
-  return { table, digests, sums, chunkInformation, decodedSize, bootstrap };
+  return { table, digests, chunkInformation, decodedSize, bootstrap };
 }
 
 /** An open blob file. */
@@ -114,9 +112,8 @@ async function decodeChunks(
   blob: OpenBlob,
   workers: ChunkWorkers,
   signal: AbortSignal,
-): Promise<Pick<ReadBackBlob, "digests" | "sums">> {
+): Promise<Uint8Array> {
   const digests = new Uint8Array(table.count * DIGEST_LENGTH);
-  const sums = new Uint32Array(table.count);
   const decode = async ({ first, end }: ChunkRun): Promise<void> => {
     throwIfAborted(signal);
     const decoded = await workers.read(readTask(table, blob, first, end));
@@ -126,7 +123,6 @@ async function decodeChunks(
       throw new CodedError("ERR_CHUNK_CORRUPT", `chunk ${index} of ${blob.path} does not decode`, { cause });
     }
     digests.set(decoded.digests, first * DIGEST_LENGTH);
-    sums.set(decoded.sums, first);
   };
   const runs = chunkRuns(table);
   // The runs are taken by a few readers, so that the tasks of a large blob do not wait in memory.
@@ -135,7 +131,7 @@ async function decodeChunks(
   });
   const ended = await Promise.allSettled(readers);
   for (const reader of ended) if (reader.status === "rejected") throw reader.reason;
-  return { digests, sums };
+  return digests;
 }
 
 /** Chunks `first` to `end - 1`. */

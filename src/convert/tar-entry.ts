@@ -13,14 +13,6 @@ const SCHILY_XATTR = "SCHILY.xattr.";
 const LIBARCHIVE_XATTR = "LIBARCHIVE.xattr.";
 const SCHILY_ACL = "SCHILY.acl.";
 
-/** What tar-stream reads of a header; names as latin-1, that is byte by byte. */
-export interface PlainHeader {
-  readonly name: ByteString;
-  readonly linkname: ByteString;
-  /** Bytes stored in the archive. */
-  readonly size: number;
-}
-
 /**
  * Puts together what a member's headers say. A pax record wins over a GNU long name, that over the header;
  * an empty record means the header's own field.
@@ -28,12 +20,8 @@ export interface PlainHeader {
  * @throws {CodedError} ERR_LAYER_INVALID for a path, target or number that no image can have,
  *   ERR_LIMIT_EXCEEDED for too many or too large extended attributes.
  */
-export function entryOfMember(
-  member: TarMember,
-  plain: PlainHeader,
-  warn: (warning: LayerWarning) => void,
-): LayerEntry {
-  const { header, longName, longLink, sparse } = member;
+export function entryOfMember(member: TarMember, warn: (warning: LayerWarning) => void): LayerEntry {
+  const { header, names, longName, longLink, sparse, storedSize } = member;
   const pax = new Map(member.pax.map(({ key, value }) => [key, value]));
   const find = (key: string): Uint8Array | undefined => {
     const value = pax.get(key);
@@ -48,7 +36,7 @@ export function entryOfMember(
     return value === undefined ? otherwise : parsePaxInteger(key, value);
   };
 
-  const name = text("GNU.sparse.name") ?? text("path") ?? longName ?? plain.name;
+  const name = text("GNU.sparse.name") ?? text("path") ?? longName ?? names.name;
   const path = cleanLayerPath(name);
   const bounded = (what: string, value: number, maximum: number): number => {
     if (value >= 0 && value <= maximum) return value;
@@ -70,7 +58,7 @@ export function entryOfMember(
     if (key.startsWith(SCHILY_ACL)) warn({ kind: "acl-dropped", path, name: key });
   }
 
-  const target = text("linkpath") ?? longLink ?? plain.linkname;
+  const target = text("linkpath") ?? longLink ?? names.linkname;
   switch (header.type) {
     case "1":
       return { type: "hardlink", ...common, linkTarget: cleanLayerPath(target) };
@@ -91,7 +79,7 @@ export function entryOfMember(
     default:
       // Tars older than ustar have no type for directories, but end their names with a slash.
       if (name.endsWith("/")) return { type: "dir", ...common };
-      return { type: "file", ...common, size: sparse?.size ?? plain.size, chunks: [] };
+      return { type: "file", ...common, size: sparse?.size ?? storedSize, chunks: [] };
   }
 }
 

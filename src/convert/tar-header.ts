@@ -1,14 +1,17 @@
-import { byteString } from "../base/bytes.ts";
+import { type ByteString, byteString } from "../base/bytes.ts";
 import { CodedError } from "../base/errors.ts";
 
 /** Bytes of a tar header, and the unit that content is padded to. */
 export const TAR_BLOCK_SIZE = 512;
 
-const SIZE_FIELD = { start: 124, end: 136 };
+const NAME_FIELD = { start: 0, end: 100 };
 const CHECKSUM_FIELD = { start: 148, end: 156 };
 const TYPE_OFFSET = 156;
+const LINK_NAME_FIELD = { start: 157, end: 257 };
+const MAGIC_FIELD = { start: 257, end: 263 };
+const PREFIX_FIELD = { start: 345, end: 500 };
 
-/** The numbers of a header, as tar-stream does not read them: any base-256 form, and never NaN. */
+/** The numbers of a header. */
 export interface TarHeader {
   /** The type flag as a character; "0" for regular files, whichever way they are written. */
   readonly type: string;
@@ -53,12 +56,30 @@ export function decodeTarHeader(header: Uint8Array, offset: number): TarHeader {
     mode: number("mode", 100, 108),
     uid: number("uid", 108, 116),
     gid: number("gid", 116, 124),
-    size: number("size", SIZE_FIELD.start, SIZE_FIELD.end),
+    size: number("size", 124, 136),
     mtime: number("mtime", 136, 148),
     // Other types may hold anything here.
     major: isDevice ? number("device major", 329, 337) : 0,
     minor: isDevice ? number("device minor", 337, 345) : 0,
   };
+}
+
+/** The names in a header, byte by byte; extension headers may say otherwise. */
+export interface TarNames {
+  readonly name: ByteString;
+  readonly linkname: ByteString;
+}
+
+/** Reads the names of a tar header; only POSIX headers have a prefix. */
+export function decodeTarNames(header: Uint8Array): TarNames {
+  const text = ({ start, end }: { readonly start: number; readonly end: number }): ByteString => {
+    const nul = header.subarray(start, end).indexOf(0);
+    return byteString(header, start, nul < 0 ? end : start + nul);
+  };
+  const isPosix = byteString(header, MAGIC_FIELD.start, MAGIC_FIELD.end) === "ustar\0";
+  const prefix = isPosix ? text(PREFIX_FIELD) : "";
+  const name = text(NAME_FIELD);
+  return { name: prefix === "" ? name : `${prefix}/${name}`, linkname: text(LINK_NAME_FIELD) };
 }
 
 /**
@@ -78,21 +99,6 @@ export function decodeTarNumber(field: Uint8Array, what: string): number {
   return value;
 }
 
-/** A copy of a header as a regular file (or what `type` says) of `size` bytes, its checksum renewed. */
-export function patchTarHeader(header: Uint8Array, type: string, size: number): Uint8Array {
-  // Not slice(): a Buffer would share its memory, and the source would be written to.
-  const copy = new Uint8Array(header);
-  copy[TYPE_OFFSET] = type.charCodeAt(0);
-  writeAscii(copy, SIZE_FIELD.start, "\0".repeat(12));
-  if (size < 8 ** 11) writeAscii(copy, SIZE_FIELD.start, `${size.toString(8).padStart(11, "0")}`);
-  else {
-    new DataView(copy.buffer, copy.byteOffset).setBigUint64(SIZE_FIELD.end - 8, BigInt(size));
-    copy[SIZE_FIELD.start] = 0x80;
-  }
-  writeAscii(copy, CHECKSUM_FIELD.start, `${checksumsOf(copy).unsigned.toString(8).padStart(6, "0")}\0 `);
-  return copy;
-}
-
 function checksumsOf(header: Uint8Array): { readonly unsigned: number; readonly signed: number } {
   // The field itself counts as eight spaces.
   let unsigned = 8 * 0x20;
@@ -106,18 +112,27 @@ function checksumsOf(header: Uint8Array): { readonly unsigned: number; readonly 
   return { unsigned, signed: unsigned - high * 0x100 };
 }
 
+/** Digits may have spaces or NULs before them, and end at the first of those behind. */
 function parseOctal(field: Uint8Array): number | undefined {
-  const text = /^[ \0]*([^ \0]*)/.exec(byteString(field))?.[1] ?? "";
-  if (text === "") return 0;
-  return /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : undefined;
+  let start = 0;
+  while (start < field.length && isBlank(field[start])) start++;
+  let value = 0;
+  for (let index = start; index < field.length && !isBlank(field[index]); index++) {
+    const digit = (field[index] ?? 0) - ZERO;
+    if (digit < 0 || digit > 7) return undefined;
+    value = value * 8 + digit;
+  }
+  return value;
+}
+
+const ZERO = 0x30;
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0;
 }
 
 function parseBinary(field: Uint8Array): number {
   let value = BigInt((field[0] ?? 0) & 0x7f);
   for (const byte of field.subarray(1)) value = value * 256n + BigInt(byte);
   return Number(BigInt.asIntN(field.length * 8 - 1, value));
-}
-
-function writeAscii(bytes: Uint8Array, offset: number, text: string): void {
-  for (let index = 0; index < text.length; index++) bytes[offset + index] = text.charCodeAt(index);
 }

@@ -3,10 +3,11 @@ import { CodedError } from "../base/errors.ts";
 import type { ByteReader } from "./byte-reader.ts";
 import {
   decodeTarHeader,
+  decodeTarNames,
   hasTarChecksum,
-  patchTarHeader,
   TAR_BLOCK_SIZE,
   type TarHeader,
+  type TarNames,
 } from "./tar-header.ts";
 import {
   MAX_EXTENSION_SIZE,
@@ -24,17 +25,20 @@ import {
   sparseMapOfPax,
 } from "./tar-sparse.ts";
 
-/** What the headers of one member say that tar-stream does not. */
+/** What the headers of one member say. */
 export interface TarMember {
   readonly header: TarHeader;
+  readonly names: TarNames;
   /** Where its last header lies in the layer, for messages. */
   readonly offset: number;
   /** Records that hold for this member, global ones first. */
   readonly pax: readonly PaxRecord[];
   readonly longName: ByteString | undefined;
   readonly longLink: ByteString | undefined;
-  /** Set for sparse files: tar-stream then delivers only the stored runs. */
+  /** Set for sparse files: only the runs are stored. */
   readonly sparse: SparseMap | undefined;
+  /** Bytes of the member that are stored next. */
+  readonly storedSize: number;
 }
 
 /** Types whose members have content: regular, sparse and contiguous files. */
@@ -44,16 +48,15 @@ const FILE_TYPES = "0S7";
 const EMPTY_TYPES = "123456";
 
 /**
- * Rewrites a tar so that tar-stream can read it without loss: extension headers are taken out and every
- * member becomes one plain header with its stored bytes. What was taken out is in `members`, to which one
- * is pushed before each header that is yielded.
+ * Reads the headers of a tar, member by member, with extension headers taken together with what they belong to.
  *
- * Reads the source to its end, past the end marker.
+ * When a member is yielded its stored bytes are the next of `reader`; what of them was not read is passed over. Reads
+ * the source to its end, past the end marker.
  *
  * @throws {CodedError} ERR_LAYER_INVALID for a broken archive, ERR_FEATURE_UNSUPPORTED for a member of a
  *   type that no unpacker of images knows, ERR_LIMIT_EXCEEDED beyond tar-limits.ts.
  */
-export async function* plainTar(reader: ByteReader, members: TarMember[]): AsyncGenerator<Uint8Array> {
+export async function* readMembers(reader: ByteReader): AsyncGenerator<TarMember, void, undefined> {
   let globalPax: readonly PaxRecord[] = [];
   let holesSize = 0;
   for (let count = 0; ; count++) {
@@ -63,26 +66,24 @@ export async function* plainTar(reader: ByteReader, members: TarMember[]): Async
     const found = await readHeaders(reader, globalPax);
     if (found === undefined) break;
     globalPax = found.globalPax;
-    const { member, raw, storedSize } = await readMember(reader, found);
-    holesSize += member.sparse === undefined ? 0 : member.sparse.size - storedSize;
+    const member = await readMember(reader, found);
+    holesSize += member.sparse === undefined ? 0 : member.sparse.size - member.storedSize;
     if (holesSize > MAX_HOLES_SIZE) {
       throw new CodedError(
         "ERR_LIMIT_EXCEEDED",
         `sparse files of the layer have over ${MAX_HOLES_SIZE} zeros`,
       );
     }
-    members.push(member);
-    yield patchTarHeader(raw, member.header.type === "S" ? "0" : member.header.type, storedSize);
-    yield* reader.pieces(storedSize, `the content of the entry at byte ${member.offset}`);
+    const end = reader.offset + member.storedSize;
+    yield member;
+    await reader.skipExactly(end - reader.offset, contentOf(member));
     // The padding of the last member may be missing: nothing is lost with it.
-    const padding = await reader.read(paddingOf(storedSize));
-    if (padding.length < paddingOf(storedSize)) yield new Uint8Array(paddingOf(storedSize));
-    else if (padding.length > 0) yield padding;
+    await reader.skip(paddingOf(member.storedSize));
   }
   await reader.drain();
 }
 
-interface FoundHeaders extends Omit<TarMember, "sparse"> {
+interface FoundHeaders extends Omit<TarMember, "sparse" | "storedSize"> {
   readonly raw: Uint8Array;
   readonly globalPax: readonly PaxRecord[];
 }
@@ -112,7 +113,10 @@ async function readHeaders(
       globalPax = mergeGlobal(globalPax, parsePaxRecords(await readExtension(reader, header, offset)));
     } else if (header.type === "L") longName = untilNul(await readExtension(reader, header, offset));
     else if (header.type === "K") longLink = untilNul(await readExtension(reader, header, offset));
-    else return { header, offset, raw, globalPax, pax: [...globalPax, ...pax], longName, longLink };
+    else {
+      const names = decodeTarNames(raw);
+      return { header, names, offset, raw, globalPax, pax: joined(globalPax, pax), longName, longLink };
+    }
   }
   throw new CodedError(
     "ERR_LIMIT_EXCEEDED",
@@ -138,12 +142,8 @@ async function readHeader(reader: ByteReader): Promise<Uint8Array | undefined> {
   throw new CodedError("ERR_LAYER_INVALID", `tar has a lone zero block at byte ${offset}`);
 }
 
-async function readMember(
-  reader: ByteReader,
-  found: FoundHeaders,
-): Promise<{ readonly member: TarMember; readonly raw: Uint8Array; readonly storedSize: number }> {
-  const { raw, globalPax: _, ...plain } = found;
-  const { header, offset, pax } = plain;
+async function readMember(reader: ByteReader, found: FoundHeaders): Promise<TarMember> {
+  const { header, names, offset, pax, longName, longLink } = found;
   if (!FILE_TYPES.includes(header.type) && !EMPTY_TYPES.includes(header.type)) {
     throw new CodedError(
       "ERR_FEATURE_UNSUPPORTED",
@@ -162,16 +162,15 @@ async function readMember(
   }
   if (EMPTY_TYPES.includes(header.type)) {
     if (header.type === "1" && size > 0) await skipLinkContent(reader, size);
-    return { member: { ...plain, sparse: undefined }, raw, storedSize: 0 };
+    return { header, names, offset, pax, longName, longLink, sparse: undefined, storedSize: 0 };
   }
-  const { sparse, storedSize } = await readSparse(reader, raw, found, size);
-  return { member: { ...plain, sparse }, raw, storedSize };
+  const { sparse, storedSize } = await readSparse(reader, found, size);
+  return { header, names, offset, pax, longName, longLink, sparse, storedSize };
 }
 
 async function readSparse(
   reader: ByteReader,
-  raw: Uint8Array,
-  { header, pax }: FoundHeaders,
+  { raw, header, pax }: FoundHeaders,
   size: number,
 ): Promise<{ readonly sparse: SparseMap | undefined; readonly storedSize: number }> {
   if (header.type === "S") {
@@ -200,8 +199,8 @@ async function readSparse(
 async function skipLinkContent(reader: ByteReader, size: number): Promise<void> {
   const next = await reader.peek(TAR_BLOCK_SIZE);
   if (isZero(next) || hasTarChecksum(next)) return;
-  for await (const _ of reader.pieces(size, "the content of a hard link"));
-  await reader.read(paddingOf(size));
+  await reader.skipExactly(size, "the content of a hard link");
+  await reader.skip(paddingOf(size));
 }
 
 async function readExtension(reader: ByteReader, header: TarHeader, offset: number): Promise<Uint8Array> {
@@ -211,15 +210,24 @@ async function readExtension(reader: ByteReader, header: TarHeader, offset: numb
       `extension header at byte ${offset} of the layer has ${header.size} bytes, at most ${MAX_EXTENSION_SIZE} are read`,
     );
   }
-  const bytes = await reader.readExactly(header.size, `the extension header at byte ${offset}`);
-  await reader.read(paddingOf(header.size));
   // Records outlive the piece they came in.
-  return new Uint8Array(bytes);
+  const bytes = (await reader.readExactly(header.size, `the extension header at byte ${offset}`)).slice();
+  await reader.skip(paddingOf(header.size));
+  return bytes;
 }
 
 function mergeGlobal(lower: readonly PaxRecord[], upper: readonly PaxRecord[]): PaxRecord[] {
   const keys = new Set(upper.map(({ key }) => key));
   return [...lower.filter(({ key }) => !keys.has(key)), ...upper];
+}
+
+function joined(lower: readonly PaxRecord[], upper: readonly PaxRecord[]): readonly PaxRecord[] {
+  return lower.length === 0 ? upper : [...lower, ...upper];
+}
+
+/** Names the content of a member in messages. */
+export function contentOf({ offset }: TarMember): string {
+  return `the content of the entry at byte ${offset}`;
 }
 
 function untilNul(bytes: Uint8Array): ByteString {

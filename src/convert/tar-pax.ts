@@ -10,8 +10,7 @@ export interface PaxRecord {
 }
 
 /**
- * Reads the records of a pax header: `LENGTH KEY=VALUE\n`. Values may hold any bytes, which is why
- * tar-stream, that decodes them as text, does not see them.
+ * Reads the records of a pax header: `LENGTH KEY=VALUE\n`. Values may hold any bytes.
  *
  * @returns Records in order, their values views of `bytes`; GNU's sparse format 0.0 repeats keys.
  * @throws {CodedError} ERR_LAYER_INVALID for anything else, ERR_LIMIT_EXCEEDED for too many.

@@ -4,7 +4,7 @@ import { throwIfAborted } from "../base/abort.ts";
 import type { Descriptor } from "../format/oci/descriptor.ts";
 import type { ReadOptions } from "../store/blob-source.ts";
 import type { ImageTarget, StoredManifest } from "../store/image-source.ts";
-import { ioOf, temporaryPath, writeDurably } from "./durable-file.ts";
+import { ioOf, removeAbandonedFiles, temporaryPath, writeDurably } from "./durable-file.ts";
 import { LayoutTarget } from "./layout-target.ts";
 import { openStoredFile, streamStored } from "./stored-file.ts";
 import { encodeTarHeader, TAR_RECORD_SIZE } from "./tar-header.ts";
@@ -20,6 +20,7 @@ export class ArchiveTarget implements ImageTarget {
   readonly #file: string;
   readonly #staging: string;
   readonly #layout: LayoutTarget;
+  #cleaned: Promise<void> | undefined;
 
   constructor(file: string, options: { readonly tag?: string } = {}) {
     this.name = `oci-archive:${file}${options.tag === undefined ? "" : `:${options.tag}`}`;
@@ -32,12 +33,14 @@ export class ArchiveTarget implements ImageTarget {
     return this.#layout.hasBlob(descriptor, options);
   }
 
-  writeBlob(
+  async writeBlob(
     descriptor: Descriptor,
     open: () => AsyncIterable<Uint8Array>,
     options: ReadOptions,
   ): Promise<void> {
-    return this.#layout.writeBlob(descriptor, open, options);
+    this.#cleaned ??= removeAbandonedFiles(dirname(this.#file));
+    await this.#cleaned;
+    await this.#layout.writeBlob(descriptor, open, options);
   }
 
   async writeManifest(manifest: StoredManifest, isTop: boolean, options: ReadOptions): Promise<void> {

@@ -1,12 +1,19 @@
-import { randomBytes } from "node:crypto";
 import { constants, type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CodedError } from "../base/errors.ts";
+import { removeAbandoned, temporaryName } from "../store/temporary-name.ts";
 import { systemCode } from "./stored-file.ts";
+
+const PREFIX = ".nydus-tmp-";
 
 /** A name beside the final files that no reader of a layout looks at. */
 export function temporaryPath(directory: string): string {
-  return join(directory, `.nydus-tmp-${randomBytes(8).toString("hex")}`);
+  return join(directory, temporaryName(PREFIX));
+}
+
+/** Removes what {@link temporaryPath} named in a directory and a killed process left there. */
+export function removeAbandonedFiles(directory: string): Promise<void> {
+  return removeAbandoned(directory, PREFIX);
 }
 
 /**

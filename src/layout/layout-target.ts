@@ -10,7 +10,7 @@ import type { ReadOptions } from "../store/blob-source.ts";
 import type { ImageTarget, StoredManifest } from "../store/image-source.ts";
 import { makeDirectory } from "../store/make-directory.ts";
 import { verifiedStream } from "../store/verified-stream.ts";
-import { ioOf, syncDirectory, writeDurably } from "./durable-file.ts";
+import { ioOf, removeAbandonedFiles, syncDirectory, writeDurably } from "./durable-file.ts";
 import {
   decodeLayoutIndex,
   EMPTY_LAYOUT,
@@ -92,6 +92,7 @@ export class LayoutTarget implements ImageTarget {
 
   async #makeLayout(): Promise<void> {
     await ioOf(this.#blobs, makeDirectory(this.#blobs));
+    await removeAbandonedFiles(this.#directory);
     const marker = join(this.#directory, "oci-layout");
     if ((await stat(marker).catch(() => undefined)) === undefined) {
       await writeDurably(marker, this.#directory, [Buffer.from('{"imageLayoutVersion":"1.0.0"}')]);

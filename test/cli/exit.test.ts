@@ -35,6 +35,15 @@ describe("failureOf()", () => {
     assert.equal(failure.message, "path a b [2Jc d");
   });
 
+  it("tells of the failure, not of the one of cleaning up after it", async () => {
+    const failing = async (): Promise<void> => {
+      await using _scope = { [Symbol.asyncDispose]: () => Promise.reject(new Error("cannot remove")) };
+      throw new CodedError("ERR_TARGET_IO", "disk full");
+    };
+    const error = await failing().catch((reason: unknown) => reason);
+    assert.deepEqual(failureOf(error), { exit: 5, code: "ERR_TARGET_IO", message: "disk full" });
+  });
+
   it("takes wrong usage for wrong usage and anything unknown for a bug", () => {
     const usage = new CommanderError(1, "commander.unknownOption", "error: unknown option '--x'");
     assert.deepEqual(failureOf(usage), {

@@ -4,7 +4,7 @@ import { closeSync, openSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { VERSION } from "#src/cli/version.js";
+import { VERSION } from "#src/base/version.js";
 import { openLayoutSource } from "#src/layout/layout-source.js";
 import { LayoutTarget } from "#src/layout/layout-target.js";
 import { readConverted } from "../support/converted-image.ts";
@@ -134,6 +134,7 @@ describe("nydus-convert", () => {
   const target = "oci:/nonexistent/out:x";
   const wrong: Readonly<Record<string, { args: readonly string[]; status: number; code: string }>> = {
     "no target": { args: [SOURCE], status: 2, code: "ERR_OPTION_INVALID" },
+    "a mistyped command": { args: ["chek", NYDUS], status: 2, code: "ERR_OPTION_INVALID" },
     "an unknown option": { args: [SOURCE, target, "--no-such"], status: 2, code: "ERR_OPTION_INVALID" },
     "an option of a later release": {
       args: [SOURCE, target, "--oci-ref"],
@@ -210,11 +211,23 @@ describe("nydus-convert", () => {
   };
   for (const [what, { args, status, code }] of Object.entries(wrong)) {
     it(`says in one line what is wrong with ${what}`, async () => {
-      const text = await convert(args);
+      const text = await convert([...args, "--quiet"]);
       assert.deepEqual({ status: text.status, stdout: text.stdout }, { status, stdout: "" });
       assert.match(text.stderr, new RegExp(`^nydus-convert: [^\\n]+ \\[${code}\\]\\n$`));
     });
   }
+
+  it("tells who mistyped a command from who names an image", async () => {
+    const expected =
+      "nydus-convert: there is no command chek; did you mean check? An image of that name is docker://chek " +
+      "[ERR_OPTION_INVALID]\n";
+    for (const args of [["chek"], ["chek", NYDUS], ["--quiet", "chek", NYDUS]]) {
+      assert.equal((await convert(args)).stderr, expected);
+    }
+    // Neither is like a command: the target is what is missing, or wrong.
+    assert.match((await convert(["debian"])).stderr, /missing required argument 'target'/);
+    assert.match((await convert(["docker://chek", "dir:/tmp/x"])).stderr, /target dir:/);
+  });
 
   it("ends with 4 when a layer is not what the configuration says", async () => {
     await using directory = await temporaryDirectory();

@@ -3,7 +3,6 @@ import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Worker } from "node:worker_threads";
-import { crc32 } from "node:zlib";
 import type { Compressor } from "#src/base/algorithm.js";
 import { BufferPool } from "#src/codec/buffer-pool.js";
 import type { EncodeTask } from "#src/codec/chunk-tasks.js";
@@ -26,14 +25,14 @@ function encodeTask(compressor: Compressor, chunks: readonly Uint8Array[] = CHUN
   const buffer = new Uint8Array(2 ** 17);
   buffer.set(Buffer.concat(chunks));
   const sizes = Uint32Array.from(chunks, ({ length }) => length);
-  return { kind: "encode", compressor, level: 3, digester: "blake3", buffer, sizes };
+  return { kind: "encode", compressor, level: 3, buffer, sizes };
 }
 
 describe("ChunkWorkers", () => {
   for (const compressor of ["zstd", "lz4_block", "none"] as const) {
     it(`encodes with ${compressor} as the main thread does`, async () => {
       await using workers = new ChunkWorkers(2);
-      const { buffer, storedSizes, digests } = await workers.encode(encodeTask(compressor));
+      const { buffer, storedSizes } = await workers.encode(encodeTask(compressor));
       const expected = CHUNKS.map((chunk) => compressChunk(compressor, chunk).bytes);
       assert.deepEqual(
         [...storedSizes],
@@ -41,10 +40,6 @@ describe("ChunkWorkers", () => {
       );
       const stored = Buffer.concat(expected);
       assert.deepEqual(Buffer.from(buffer.subarray(0, stored.length)), stored);
-      assert.deepEqual(
-        Buffer.from(digests),
-        Buffer.concat(CHUNKS.map((chunk) => digestChunk("blake3", chunk))),
-      );
     });
   }
 
@@ -59,10 +54,10 @@ describe("ChunkWorkers", () => {
   it("gives every task its own result, whatever the order", async () => {
     await using workers = new ChunkWorkers(3);
     const chunks = Array.from({ length: 24 }, (_, index) => noise(index % 2 === 0 ? 100_000 : 10, index));
-    const encoded = await Promise.all(chunks.map((chunk) => workers.encode(encodeTask("zstd", [chunk]))));
+    const encoded = await Promise.all(chunks.map((chunk) => workers.encode(encodeTask("none", [chunk]))));
     assert.deepEqual(
-      encoded.map(({ digests }) => digests),
-      chunks.map((chunk) => new Uint8Array(digestChunk("blake3", chunk))),
+      encoded.map(({ buffer, storedSizes }) => buffer.slice(0, storedSizes[0])),
+      chunks,
     );
   });
 
@@ -89,12 +84,8 @@ describe("ChunkWorkers", () => {
       decodedSizes: Uint32Array.from(CHUNKS, ({ length }) => length),
       isCompressed: Uint8Array.from(stored, ({ isCompressed }) => Number(isCompressed)),
     } as const;
-    const { digests, sums, failed } = await workers.read(task);
+    const { digests, failed } = await workers.read(task);
     assert.equal(failed, undefined);
-    assert.deepEqual(
-      [...sums],
-      CHUNKS.map((chunk) => crc32(chunk)),
-    );
     assert.deepEqual(
       Buffer.from(digests),
       Buffer.concat(CHUNKS.map((chunk) => digestChunk("blake3", chunk))),

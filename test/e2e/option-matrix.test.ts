@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { rootCertificates } from "node:tls";
 import { gzipSync } from "node:zlib";
 import { ImageAccess } from "#src/app/image-access.js";
 import { createConvertProgram } from "#src/cli/convert/convert-program.js";
@@ -35,6 +36,7 @@ before(async () => {
     { platform: ARM64, layers: [gzip(layer(1)), plainLayer(layer(3))] },
   ]);
   writeFileSync(join(folder.path, "prefetch"), "/usr\n/etc\n");
+  writeFileSync(join(folder.path, "ca.pem"), rootCertificates[0] ?? "");
 });
 after(() => folder[Symbol.asyncDispose]());
 
@@ -186,7 +188,7 @@ const OPTIONS: Readonly<Record<string, OptionRow>> = {
   },
   "--plain-http": { args: () => ["--plain-http"], effect: "nothing" },
   "--ca-file": {
-    args: () => ["--ca-file", "/dev/null"],
+    args: () => ["--ca-file", join(folder.path, "ca.pem")],
     effect: "nothing",
     shows: () => fails(2, "--ca-file", join(folder.path, "nowhere")),
   },

@@ -1,8 +1,9 @@
 import type { Command } from "commander";
-import { type ConvertEvent, type ConvertReport, runConvert } from "../../app/convert.ts";
+import { type ConvertEvent, type ConvertReport, type ConvertRequest, runConvert } from "../../app/convert.ts";
 import { CodedError } from "../../base/errors.ts";
 import { formatSize } from "../../base/options.ts";
 import { type AccessFlags, accessOf, addAccessOptions, loginOf } from "../image-access-options.ts";
+import { printable } from "../lines.ts";
 import type { Output } from "../output.ts";
 import {
   type CommonOptions,
@@ -11,6 +12,7 @@ import {
   repeatedArgument,
   sizeArgument,
 } from "../program.ts";
+import { ConvertProgress } from "./convert-progress.ts";
 
 interface ConvertFlags extends AccessFlags {
   readonly platform?: readonly string[];
@@ -77,36 +79,33 @@ export function addConvertCommand(program: Command): void {
     const [source = "", target = ""] = operands;
     checkStandardStreams(flags);
     const login = loginOf(flags);
-    const report = await runConvert(
-      {
-        source,
-        target,
-        platforms: flags.platform ?? [],
-        allPlatforms: flags.allPlatforms === true,
-        mergePlatform: flags.mergePlatform === true,
-        options: {
-          ...defined({
-            compressor: flags.compressor,
-            compressionLevel: flags.compressionLevel,
-            digester: flags.digester,
-            chunkSize: flags.chunkSize,
-            jobs: flags.jobs,
-          }),
-          verify: flags.verify,
-        },
-        prefetch: flags.prefetch ?? [],
+    const report = await runShown(output, signal, {
+      source,
+      target,
+      platforms: flags.platform ?? [],
+      allPlatforms: flags.allPlatforms === true,
+      mergePlatform: flags.mergePlatform === true,
+      options: {
         ...defined({
-          prefetchFile: flags.prefetchFile,
-          workDirectory: flags.workDir,
-          reportFile: flags.report,
-          login,
+          compressor: flags.compressor,
+          compressionLevel: flags.compressionLevel,
+          digester: flags.digester,
+          chunkSize: flags.chunkSize,
+          jobs: flags.jobs,
         }),
-        access: accessOf(flags),
+        verify: flags.verify,
       },
-      { signal, onEvent: (event) => show(output, event) },
-    );
+      prefetch: flags.prefetch ?? [],
+      ...defined({
+        prefetchFile: flags.prefetchFile,
+        workDirectory: flags.workDir,
+        reportFile: flags.report === "-" ? undefined : flags.report,
+        login,
+      }),
+      access: accessOf(flags),
+    });
     summarize(output, report);
-    if (flags.report !== "-") output.result(report.digest);
+    output.result(flags.report === "-" ? JSON.stringify(report, undefined, 2) : report.digest);
     output.record("result", report);
   });
 }
@@ -155,45 +154,61 @@ function defined<Fields extends object>(
   };
 }
 
-function show(output: Output, event: ConvertEvent): void {
-  // A line for every piece read would drown the rest.
-  if (event.type !== "layer-progress") output.record(event.type, withoutType(event));
+/** Converts while its progress is shown; it is erased before anything else is said. */
+async function runShown(
+  output: Output,
+  signal: AbortSignal,
+  request: ConvertRequest,
+): Promise<ConvertReport> {
+  const progress = new ConvertProgress();
+  using _shown = await output.show(progress);
+  const onEvent = (event: ConvertEvent): void => {
+    progress.follow(event);
+    tell(output, event);
+  };
+  return await runConvert(request, { signal, onEvent });
+}
+
+/** Events that come too often for a line each: progress shows them. */
+const OFTEN: readonly ConvertEvent["type"][] = ["layer-progress", "blob-progress"];
+const WARNINGS: readonly ConvertEvent["type"][] = ["left-out", "prefetch-unmatched", "platform-skipped"];
+
+function tell(output: Output, event: ConvertEvent): void {
+  if (OFTEN.includes(event.type)) return;
+  const { type, ...fields } = event;
+  output.record(type, fields);
   const line = lineOf(event);
-  const isWarning = ["left-out", "prefetch-unmatched", "platform-skipped"].includes(event.type);
-  if (isWarning) output.notice(line);
-  else if (event.type !== "layer-progress" || !process.stderr.isTTY) output.progress(line);
+  if (line === undefined) return;
+  // Names in it come from the image.
+  if (WARNINGS.includes(type)) output.notice(`warning: ${printable(line)}`);
+  else output.detail(printable(line));
 }
 
-function withoutType({ type: _type, ...fields }: ConvertEvent): object {
-  return fields;
-}
-
-function lineOf(event: ConvertEvent): string {
+/** An event as a line that stays. */
+function lineOf(event: ConvertEvent): string | undefined {
   switch (event.type) {
     case "image-started":
       return `${event.platform}: ${event.layers} layers, ${formatSize(event.size)}`;
-    case "layer-started":
-      return `layer ${event.layer}: reading ${formatSize(event.size)}`;
-    case "layer-progress":
-      return `layer ${event.layer}: ${formatSize(event.done)} of ${formatSize(event.size)} read`;
     case "layer-converted":
       return `layer ${event.layer}: ${formatSize(event.sourceSize)} became ${formatSize(event.size)} in ${event.chunks} chunks`;
     case "left-out":
-      return `warning: layer ${event.layer}: ${event.path}: ${event.what}`;
+      return `layer ${event.layer}: ${event.path}: ${event.what}`;
     case "prefetch-unmatched":
-      return `warning: prefetch path ${event.path} is not in the image`;
+      return `prefetch path ${event.path} is not in the image`;
     case "platform-skipped":
-      return `warning: ${event.platform} is left out: it cannot be converted`;
+      return `${event.platform} is left out: it cannot be converted`;
     case "verified":
       return `verified ${event.blobs} blobs and ${event.paths} paths`;
     case "blob-published":
       return `${event.digest}: ${event.isPresent ? "already there" : "written"}, ${formatSize(event.size)}`;
+    default:
+      return undefined;
   }
 }
 
 function summarize(output: Output, report: ConvertReport): void {
   const seconds = (nanoseconds: number): string => `${(nanoseconds / 1e9).toFixed(1)} s`;
-  output.progress(
+  output.summary(
     `${formatSize(report.SourceImageSize)} became ${formatSize(report.TargetImageSize)}: converted in ` +
       `${seconds(report.ConversionElapsed)}, published in ${seconds(report.TargetPushElapsed)}`,
   );
