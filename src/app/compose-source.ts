@@ -1,6 +1,7 @@
 import type { ChunkWorkers } from "../codec/chunk-workers.ts";
 import { CachedBlobs } from "../store/cached-blobs.ts";
 import { DecodedSource } from "../store/decoded-source.ts";
+import { hedgedBlobs } from "../store/hedged-blobs.ts";
 import type { NydusImage } from "./nydus-image.ts";
 
 /** The read path of one image. */
@@ -24,7 +25,7 @@ export function composeSource(
   blobRows: readonly number[],
   workers: ChunkWorkers,
 ): ReadPath {
-  const network = new DecodedSource(image.source, { threads: workers });
+  const network = new DecodedSource(hedgedBlobs(image.source), { threads: workers });
   const blobs = new CachedBlobs({
     load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
     source: network,

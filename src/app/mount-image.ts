@@ -1,13 +1,17 @@
+import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { isCoded } from "../base/errors.ts";
+import { CodedError, isCoded } from "../base/errors.ts";
 import { ChunkWorkers } from "../codec/chunk-workers.ts";
+import { ChunkTrace } from "../mount/chunk-trace.ts";
 import { type ENGINES, type Engine, type MountedImage, mountImage } from "../mount/mount.ts";
 import type { CacheCounts } from "../store/cached-blob.ts";
 import type { SourceCounts } from "../store/decoded-source.ts";
 import { composeSource, type ReadPath } from "./compose-source.ts";
 import { mountableBootstrap } from "./mountable-bootstrap.ts";
 import type { NydusImage } from "./nydus-image.ts";
-import { type PrefetchChoice, prefetch } from "./prefetch.ts";
+import { formatTrace } from "./path-list.ts";
+import { type PrefetchOptions, prefetch } from "./prefetch.ts";
+import { traceRows } from "./trace-rows.ts";
 
 export { MAX_WORKERS } from "../mount/fuse-server.ts";
 export type { Engine } from "../mount/mount.ts";
@@ -24,8 +28,10 @@ export interface MountImageOptions {
   readonly cacheDirectory: string;
   /** @default "auto" */
   readonly engine?: (typeof ENGINES)[number];
-  /** @default "none" */
-  readonly prefetch?: PrefetchChoice;
+  /** @default nothing */
+  readonly prefetch?: PrefetchOptions;
+  /** A file for the parts of files that were read, in the order of their first reads. @default none */
+  readonly traceFile?: string;
   /** Threads that answer FUSE. @default 2 */
   readonly workers?: number;
 }
@@ -79,6 +85,7 @@ export async function serveImage(
   const { bytes, blobRows } = mountableBootstrap(image.outline, image.bootstrapBytes);
   await using workers = new ChunkWorkers(Math.min(availableParallelism(), MAX_DECODE_THREADS));
   workers.start();
+  const trace = options.traceFile === undefined ? undefined : new ChunkTrace();
   const path = composeSource(image, options.cacheDirectory, blobRows, workers);
   await using blobs = path.blobs;
   const mounted = await mountImage(
@@ -89,6 +96,7 @@ export async function serveImage(
       cacheDirectory: options.cacheDirectory,
       name: image.name,
       onError: hooks.onError,
+      ...(trace !== undefined && { trace }),
       ...(options.engine !== undefined && { engine: options.engine }),
       ...(options.workers !== undefined && { workers: options.workers }),
     },
@@ -99,7 +107,7 @@ export async function serveImage(
 
   const ending = new AbortController();
   const fetching = prefetch(
-    options.prefetch ?? "none",
+    options.prefetch ?? { choice: "none" },
     image,
     blobs,
     (row) => blobRows.indexOf(row),
@@ -111,7 +119,19 @@ export async function serveImage(
   ending.abort();
   await mounted.close();
   await fetching;
+  if (trace !== undefined && options.traceFile !== undefined) {
+    const rows = traceRows(image.bootstrap, trace, (row) => blobRows[row] ?? row);
+    writeTrace(options.traceFile, formatTrace(rows));
+  }
   return statsOf(image, mounted, path, mountedAfterMs);
+}
+
+function writeTrace(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (cause) {
+    throw new CodedError("ERR_TARGET_IO", `trace ${path} cannot be written`, { cause });
+  }
 }
 
 function fired(signal: AbortSignal): Promise<void> {

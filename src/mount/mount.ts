@@ -6,6 +6,7 @@ import { BootstrapView } from "../image/bootstrap-view.ts";
 import { checkBootstrap } from "../image/check.ts";
 import { addon } from "../native/addon.ts";
 import type { CachedBlob } from "../store/cached-blob.ts";
+import type { ChunkTrace } from "./chunk-trace.ts";
 import { ErofsMount, ErofsUnusable, hasChunksInPlace } from "./erofs-engine.ts";
 import { FuseMount } from "./fuse-mount.ts";
 import { FuseNativeMount } from "./fuse-native-engine.ts";
@@ -45,6 +46,8 @@ export interface MountOptions {
   readonly allowOther?: boolean;
   /** Threads that answer FUSE, see FuseServerOptions. */
   readonly workers?: number;
+  /** Notes which chunks are read; the kernel then gets no cache file, which it would read past us. */
+  readonly trace?: ChunkTrace;
   /** See FuseServerOptions. */
   readonly readDeadlineMs?: number;
   /** Told of reads that failed with EIO. */
@@ -124,7 +127,7 @@ export async function mountImage(options: MountOptions, signal: AbortSignal): Pr
     }
   }
   const bootstrap = shareBytes(options.bootstrap);
-  const chunks = new ImageChunks(options.blobs, view.blobRows.length);
+  const chunks = new ImageChunks(options.blobs, view.blobRows.length, options.trace);
   const served = {
     ...options,
     name: options.name ?? "nydus",
@@ -158,6 +161,7 @@ async function mountErofs(
 ): Promise<ErofsMount> {
   if (process.getuid?.() !== 0) throw new ErofsUnusable("it needs root");
   if (addon() === undefined) throw new ErofsUnusable("it needs the native addon");
+  if (options.trace !== undefined) throw new ErofsUnusable("a trace needs every read to pass here");
   const blobs: CachedBlob[] = [];
   for (const [index, { id }] of view.blobRows.entries()) {
     const blob = await options.blobs.open(index, { signal });

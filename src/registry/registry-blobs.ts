@@ -11,6 +11,7 @@ const MAX_SKIP = 64 * 2 ** 20;
 /** Blobs of a repository, by ranged requests. */
 export class RegistryBlobs implements BlobSource {
   readonly name: string;
+  readonly isHedgeable = true;
   readonly #client: RegistryClient;
 
   constructor(client: RegistryClient) {

@@ -21,6 +21,8 @@ export interface RangeOptions extends ReadOptions {
 export interface BlobSource {
   /** For messages and metrics: `registry registry.example/app`, `directory /srv/blobs`. */
   readonly name: string;
+  /** Whether a second request for the same bytes may be answered sooner than a slow first one. @default false */
+  readonly isHedgeable?: boolean;
 
   /**
    * Reads exactly `length` bytes from `offset` of a blob. The bytes are not verified.
