@@ -18,7 +18,9 @@ export class Dfdaemon implements AsyncDisposable {
         response.writeHead(refusal.status, refusal.headers).end();
         return;
       }
-      const blob = this.blobs.get(/^\/v2\/.+\/blobs\/sha256:([0-9a-f]{64})$/.exec(request.url ?? "")?.[1] ?? "");
+      const blob = this.blobs.get(
+        /^\/v2\/.+\/blobs\/sha256:([0-9a-f]{64})$/.exec(request.url ?? "")?.[1] ?? "",
+      );
       const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
       const range = [Number(first), Number(last) + 1] as const;
       if (blob === undefined || first === undefined || range[0] >= blob.length) {
