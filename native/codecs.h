@@ -6,11 +6,7 @@
 #include <cstdint>
 #include <string>
 
-// A failed Node-API call leaves an exception or a bug; either way the function answers with nothing.
-#define TRY(call)                          \
-  do {                                     \
-    if ((call) != napi_ok) return nullptr; \
-  } while (0)
+#include "try.h"
 
 // Memory of a Uint8Array of less than 2 GiB, which stays JavaScript's. Throws a TypeError and returns false for
 // anything else.

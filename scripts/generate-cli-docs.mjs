@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createConvertProgram } from "../dist/cli/convert/convert-program.js";
+import { createDaemonProgram } from "../dist/cli/daemon/daemon-program.js";
 import { createMountProgram } from "../dist/cli/mount/mount-program.js";
 
 const file = join(import.meta.dirname, "../docs/cli.md");
@@ -21,7 +22,9 @@ function sectionOf(command, parents) {
 
 const text = [
   "# Command line\n\nMade from the programs' definitions by `node scripts/generate-cli-docs.mjs`. Every option can be given as an environment\nvariable too: `NYDUS_` and its name in capitals, with `_` for `-`.\n",
-  ...[createConvertProgram(), createMountProgram()].flatMap((program) => sectionOf(program, [])),
+  ...[createConvertProgram(), createMountProgram(), createDaemonProgram()].flatMap((program) =>
+    sectionOf(program, []),
+  ),
 ].join("\n");
 
 if (!process.argv.includes("--check")) {

@@ -9,7 +9,8 @@ const converted = await convertedImage();
 try {
   for (let round = 0; round < 3; round++) {
     for (const [subject, open] of [
-      ["ours", (cache) => mountOurs(converted, "fuse", cache)],
+      ["ours", (cache) => mountOurs(converted, "erofs", cache)],
+      ["ours, fuse", (cache) => mountOurs(converted, "fuse", cache)],
       ["nydusd", (cache) => mountNydusd(converted, cache)],
     ]) {
       dropCaches();

@@ -1,16 +1,29 @@
 // Mounts for benchmarks: the converted big image in a registry, and each way to mount it.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CONVERT, debianLayout, has, MOUNT, startRegistry, timed } from "./support.mjs";
+import { CONVERT, debianLayout, has, MOUNT, ROOT, startRegistry, timed } from "./support.mjs";
 
-/** The big image, converted and pushed to a registry of its own; dispose of it with `stop`. */
+/**
+ * The big image, converted and pushed to a registry of its own; dispose of it with `stop`. NYDUS_BENCH_CONVERTED names an
+ * OCI layout that was converted before (tag "nydus"), to save the conversion.
+ */
 export async function convertedImage() {
   const work = mkdtempSync(join(process.env.TMPDIR ?? tmpdir(), "bench-mount-"));
   const registry = await startRegistry(join(work, "registry"));
   const image = `docker://${registry.host}/debian:nydus`;
-  timed([...CONVERT, `oci:${debianLayout()}:debian`, image, "--quiet"]);
+  const converted = process.env.NYDUS_BENCH_CONVERTED;
+  if (converted === undefined) timed([...CONVERT, `oci:${debianLayout()}:debian`, image, "--quiet"]);
+  else timed(["node", join(ROOT, "scripts/push-layout.mjs"), converted, registry.host, "debian", "nydus"]);
   const bootstrap = await downloadBootstrap(registry.host, join(work, "boot"));
   return {
     work,
@@ -38,7 +51,31 @@ async function downloadBootstrap(host, directory) {
   return join(directory, "image/image.boot");
 }
 
-/** Our mount by one engine over a cache folder. `ready` names the point, `stop` gives its stats. */
+/**
+ * Makes one chunk of every blob in a cache folder missing, so that reads of all others go through our process and not
+ * from the kernel to the cache file.
+ */
+export function loseOneChunkEach(cache) {
+  const names = readdirSync(cache);
+  for (const name of names.filter((file) => file.endsWith(".chunk_map"))) {
+    const map = readFileSync(join(cache, name));
+    // The bits begin behind a header of 4096 bytes.
+    const at = map.findLastIndex((byte, index) => index >= 4096 && byte !== 0);
+    map[at] &= map[at] - 1;
+    writeFileSync(join(cache, name), map);
+  }
+  for (const name of names.filter((file) => file.endsWith(".verified"))) rmSync(join(cache, name));
+}
+
+/** Bytes of the cache files' pages in memory, beside what the kernel keeps of the mount. */
+export function cachedBytes(cache) {
+  const files = readdirSync(cache).filter((name) => name.endsWith(".blob.data"));
+  const args = ["--bytes", "--noheadings", "--output", "RES", ...files.map((name) => join(cache, name))];
+  const { stdout } = spawnSync("fincore", args, { encoding: "utf8" });
+  return stdout.split("\n").reduce((sum, line) => sum + Number(line), 0);
+}
+
+/** Our mount by one engine over a cache folder; `stop` unmounts it and gives its stats. */
 export function mountOurs(converted, engine, cache, extra = []) {
   const mountpoint = freshDirectory(converted.work, "mnt-ours");
   const stats = join(converted.work, `stats-${Math.random()}`);
@@ -49,7 +86,6 @@ export function mountOurs(converted, engine, cache, extra = []) {
     memory: () => memoryOf(mountpoint),
     stop() {
       timed([...MOUNT, "--unmount", mountpoint]);
-      if (engine === "erofs") return undefined;
       for (let tries = 0; tries < 100 && !existsSync(stats); tries++) spawnSync("sleep", ["0.1"]);
       return JSON.parse(readFileSync(stats, "utf8"));
     },

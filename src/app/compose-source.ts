@@ -1,7 +1,9 @@
 import type { ChunkWorkers } from "../codec/chunk-workers.ts";
+import { ImageBlobs, type SharedBlobs } from "../daemon/shared-blobs.ts";
 import { CachedBlobs } from "../store/cached-blobs.ts";
 import { DecodedSource } from "../store/decoded-source.ts";
 import { hedgedBlobs } from "../store/hedged-blobs.ts";
+import { RequestSlots } from "../store/request-slots.ts";
 import type { NydusImage } from "./nydus-image.ts";
 
 /** The read path of one image. */
@@ -25,11 +27,30 @@ export function composeSource(
   blobRows: readonly number[],
   workers: ChunkWorkers,
 ): ReadPath {
-  const network = new DecodedSource(hedgedBlobs(image.source), { threads: workers });
+  const network = networkOf(image, workers, new RequestSlots());
   const blobs = new CachedBlobs({
     load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
     source: network,
     directory: cacheDirectory,
   });
   return { blobs, network };
+}
+
+/** The read path of one image of a node: as {@link composeSource}, over blobs that all images of the node share. */
+export function composeNodeSource(
+  image: NydusImage,
+  shared: SharedBlobs,
+  blobRows: readonly number[],
+  workers: ChunkWorkers,
+): { readonly blobs: ImageBlobs; readonly network: DecodedSource } {
+  const network = networkOf(image, workers, shared.slots);
+  const blobs = new ImageBlobs(shared, {
+    load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
+    source: network,
+  });
+  return { blobs, network };
+}
+
+function networkOf(image: NydusImage, threads: ChunkWorkers, slots: RequestSlots): DecodedSource {
+  return new DecodedSource(hedgedBlobs(image.source), { threads, slots });
 }

@@ -1,12 +1,11 @@
 import { writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { CodedError, isCoded } from "../base/errors.ts";
-import { ChunkWorkers } from "../codec/chunk-workers.ts";
 import { ChunkTrace } from "../mount/chunk-trace.ts";
 import { type ENGINES, type Engine, type MountedImage, mountImage } from "../mount/mount.ts";
 import type { CacheCounts } from "../store/cached-blob.ts";
 import type { SourceCounts } from "../store/decoded-source.ts";
 import { composeSource, type ReadPath } from "./compose-source.ts";
+import { startDecodeWorkers } from "./decode-workers.ts";
 import { mountableBootstrap } from "./mountable-bootstrap.ts";
 import type { NydusImage } from "./nydus-image.ts";
 import { formatTrace } from "./path-list.ts";
@@ -17,9 +16,6 @@ export { MAX_WORKERS } from "../mount/fuse-server.ts";
 export type { Engine } from "../mount/mount.ts";
 export { ENGINES } from "../mount/mount.ts";
 export { makeDirectory } from "../store/make-directory.ts";
-
-/** Most threads that decode chunks: each takes some 10 MB, and a link is seldom faster than four decode. */
-const MAX_DECODE_THREADS = 4;
 
 /** How to mount an image. */
 export interface MountImageOptions {
@@ -82,15 +78,15 @@ export async function serveImage(
   options: MountImageOptions,
   hooks: MountHooks,
 ): Promise<MountStats> {
-  const { bytes, blobRows } = mountableBootstrap(image.outline, image.bootstrapBytes);
-  await using workers = new ChunkWorkers(Math.min(availableParallelism(), MAX_DECODE_THREADS));
-  workers.start();
+  const { bytes, blobRows, hasChunksInPlace } = mountableBootstrap(image.outline, image.bootstrapBytes);
+  await using workers = startDecodeWorkers();
   const trace = options.traceFile === undefined ? undefined : new ChunkTrace();
   const path = composeSource(image, options.cacheDirectory, blobRows, workers);
   await using blobs = path.blobs;
   const mounted = await mountImage(
     {
       bootstrap: bytes,
+      hasChunksInPlace,
       blobs,
       mountpoint: options.mountpoint,
       cacheDirectory: options.cacheDirectory,

@@ -15,6 +15,8 @@ export interface MountableBootstrap {
   readonly bytes: Uint8Array;
   /** For each row of its blob table, the row in the blob table of the image. */
   readonly blobRows: readonly number[];
+  /** False when chunks lie in the cache where their tables say, not where these bytes say. */
+  readonly hasChunksInPlace: boolean;
 }
 
 /**
@@ -24,14 +26,17 @@ export interface MountableBootstrap {
  * @throws {CodedError} as {@link writeBootstrap}.
  */
 export function mountableBootstrap(outline: BootstrapOutline, bytes: Uint8Array): MountableBootstrap {
-  if (outline.fsVersion === 6) return { bytes, blobRows: outline.blobs.map((_, row) => row) };
+  if (outline.fsVersion === 6) {
+    return { bytes, blobRows: outline.blobs.map((_, row) => row), hasChunksInPlace: true };
+  }
   const { bootstrap } = outline;
   const repacked = new RepackedChunks(bootstrap);
   const root = repacked.inode(bootstrap.root) as Directory;
   const blobs = bootstrap.blobs.map((blob, row) => repacked.blob(blob, row));
   const written = writeBootstrap({ ...bootstrap, root, blobs });
   const rowOfId = new Map(bootstrap.blobs.map(({ id }, row) => [id, row]));
-  return { bytes: written.bytes, blobRows: written.blobs.map(({ id }) => rowOfId.get(id) ?? 0) };
+  const blobRows = written.blobs.map(({ id }) => rowOfId.get(id) ?? 0);
+  return { bytes: written.bytes, blobRows, hasChunksInPlace: false };
 }
 
 /** The inodes of a v5 image with chunks at aligned places of a decoded space that only the rewritten metadata has. */

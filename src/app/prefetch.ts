@@ -3,10 +3,10 @@ import { throwIfAborted } from "../base/abort.ts";
 import { type ByteString, byteStringOfText } from "../base/bytes.ts";
 import { limit } from "../base/limit.ts";
 import { TokenBucket } from "../base/token-bucket.ts";
-import type { Chunk } from "../image/chunk.ts";
+import { type Chunk, HOLE } from "../image/chunk.ts";
 import { type Directory, type Image, type Inode, listTree } from "../image/tree.ts";
+import type { MountBlobs } from "../mount/mount-blob.ts";
 import type { CachedBlob } from "../store/cached-blob.ts";
-import type { CachedBlobs } from "../store/cached-blobs.ts";
 import { runsWhere } from "../store/chunk-run.ts";
 import type { ChunkRun } from "../store/chunk-source.ts";
 import { planRequests } from "../store/request-plan.ts";
@@ -45,7 +45,7 @@ interface BlobRun {
 export async function prefetch(
   { choice, paths = [], rate = Number.POSITIVE_INFINITY }: PrefetchOptions,
   opened: { readonly bootstrap: Image },
-  blobs: CachedBlobs,
+  blobs: MountBlobs,
   rowOf: (blobIndex: number) => number,
   signal: AbortSignal,
 ): Promise<void> {
@@ -89,6 +89,7 @@ function findInode(root: Directory, path: ByteString): Inode | undefined {
 function runsOf(inodes: readonly Inode[]): BlobRun[] {
   const runs: { blobIndex: number; run: { first: number; count: number } }[] = [];
   for (const chunk of inodes.flatMap(chunksBelow)) {
+    if (chunk.blobIndex === HOLE) continue;
     const last = runs.at(-1);
     const isNext = last?.blobIndex === chunk.blobIndex && last.run.first + last.run.count === chunk.index;
     if (last !== undefined && isNext) last.run.count++;

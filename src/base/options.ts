@@ -73,6 +73,26 @@ export function parseSize(name: string, text: string): number {
   return bytes;
 }
 
+const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/**
+ * Reads a duration: a number with a unit (`500ms`, `30s`, `5m`, `1h`).
+ *
+ * @returns Milliseconds.
+ * @throws {CodedError} ERR_OPTION_INVALID for anything else.
+ */
+export function parseDuration(name: string, text: string): number {
+  const [, number = "", unit = ""] = /^(\d{1,9})(ms|s|m|h)$/.exec(text) ?? [];
+  const scale = DURATION_UNITS[unit];
+  if (scale === undefined) {
+    throw new CodedError(
+      "ERR_OPTION_INVALID",
+      `${name} must be a duration such as 500ms, 30s or 5m, got ${JSON.stringify(text)}`,
+    );
+  }
+  return Number(number) * scale;
+}
+
 /** A size in bytes for people: `1.5 MiB`. */
 export function formatSize(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];

@@ -5,7 +5,6 @@ import { FILE_MODES } from "../image/file-mode.ts";
 
 /** What stat(2) shows of an inode. Sizes are bytes. */
 export interface FileAttributes {
-  /** The nid. */
   readonly ino: number;
   readonly size: number;
   /** Units of 512 bytes. */
@@ -65,13 +64,16 @@ const INODES_KEPT = 4096;
  */
 export class Filesystem {
   readonly rootNid: number;
+  /** `st_ino` is this and the nid. */
+  readonly firstIno: number;
   /** False when the image says that no inode has extended attributes, which spares the kernel asking for each. */
   readonly hasXattrs: boolean;
   readonly #view: BootstrapView;
   readonly #inodes = new Map<number, InodeRecord>();
 
-  constructor(view: BootstrapView) {
+  constructor(view: BootstrapView, firstIno = 0) {
     this.#view = view;
+    this.firstIno = firstIno;
     this.rootNid = view.rootNid;
     this.hasXattrs = (view.flags & SUPER_FLAGS.HAS_XATTR) !== 0;
   }
@@ -79,7 +81,8 @@ export class Filesystem {
   attributes(nid: number): FileAttributes {
     const { size, mtimeSeconds, mtimeNanoseconds, mode, nlink, uid, gid, rdev } = this.#inode(nid);
     const blocks = Math.ceil(size / 512);
-    return { ino: nid, size, blocks, mtimeSeconds, mtimeNanoseconds, mode, nlink, uid, gid, rdev };
+    const ino = this.firstIno + nid;
+    return { ino, size, blocks, mtimeSeconds, mtimeNanoseconds, mode, nlink, uid, gid, rdev };
   }
 
   /** The inode that `name` stands for in a directory; undefined when there is no such name. */

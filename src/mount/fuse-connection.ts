@@ -1,8 +1,7 @@
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { CodedError } from "../base/errors.ts";
 import { addon, requireAddon } from "../native/addon.ts";
-import { MAX_READ } from "./fuse-handler.ts";
-import { MOUNT_FLAGS } from "./mount-flags.ts";
+import { FUSE_OPTIONS, MAX_READ, mountFuseDevice, openFuseDevice } from "../native/fuse-device.ts";
 import { runCommand } from "./run-command.ts";
 
 /** Milliseconds that fusermount3 may take to send the descriptor. */
@@ -29,26 +28,20 @@ export async function connectFuse(mountpoint: string, options: ConnectionOptions
 }
 
 async function connectAsRoot(mountpoint: string, options: ConnectionOptions): Promise<number> {
-  const fd = openDevice();
+  if (addon() !== undefined) return mountFuseDevice(mountpoint, options);
+  const fd = openFuseDevice();
   try {
-    const owner = "rootmode=40000,user_id=0,group_id=0,default_permissions";
-    const rest = `${owner},max_read=${MAX_READ}${options.allowOther ? ",allow_other" : ""}`;
-    const native = addon();
-    if (native === undefined) await mountByCommand(mountpoint, fd, rest, options.name);
-    else {
-      const flags = MOUNT_FLAGS.RDONLY | MOUNT_FLAGS.NOSUID | MOUNT_FLAGS.NODEV;
-      await native.mount(options.name, mountpoint, "fuse.nydus", flags, `fd=${fd},${rest}`);
-    }
+    await mountByCommand(mountpoint, fd, options);
     return fd;
   } catch (error) {
     closeSync(fd);
-    throw failed(mountpoint, error);
+    throw error;
   }
 }
 
-async function mountByCommand(mountpoint: string, fd: number, rest: string, name: string): Promise<void> {
-  const options = `ro,nosuid,nodev,fd=3,${rest}`;
-  const args = ["-i", "-t", "fuse.nydus", "-o", options, "--", name, mountpoint];
+async function mountByCommand(mountpoint: string, fd: number, options: ConnectionOptions): Promise<void> {
+  const list = `ro,nosuid,nodev,fd=3,${FUSE_OPTIONS}${options.allowOther ? ",allow_other" : ""}`;
+  const args = ["-i", "-t", "fuse.nydus", "-o", list, "--", options.name, mountpoint];
   const { status, message } = await runCommand("mount", args, fd);
   if (status !== 0) throw new CodedError("ERR_MOUNT_FAILED", `mount ${args.join(" ")}: ${message}`);
 }
@@ -83,14 +76,6 @@ async function connectAsUser(mountpoint: string, options: ConnectionOptions): Pr
   if (status === 0) return fd;
   closeSync(fd);
   throw new CodedError("ERR_MOUNT_FAILED", `fusermount3: ${message}`);
-}
-
-function openDevice(): number {
-  try {
-    return openSync("/dev/fuse", constants.O_RDWR);
-  } catch (cause) {
-    throw new CodedError("ERR_MOUNT_FAILED", "/dev/fuse", { cause });
-  }
 }
 
 function failed(mountpoint: string, cause: unknown): CodedError {

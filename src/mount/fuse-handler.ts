@@ -8,8 +8,11 @@ import {
   FUSE_ENTRY_OUT_SIZE,
 } from "../format/fuse/attr.ts";
 import {
+  encodeOpenOut,
   encodeStatfsOut,
   encodeXattrSizeOut,
+  FUSE_OPEN_FLAGS,
+  FUSE_OPEN_OUT_SIZE,
   FUSE_STATFS_OUT_SIZE,
   FUSE_XATTR_SIZE_OUT_SIZE,
   readInOffset,
@@ -19,17 +22,16 @@ import {
 import { direntPlusSize, direntSize, encodeDirent } from "../format/fuse/dirent.ts";
 import {
   decodeInHeader,
+  decodeUnique,
   encodeOutHeader,
   FUSE_IN_HEADER_SIZE,
   FUSE_OUT_HEADER_SIZE,
   newInHeader,
 } from "../format/fuse/header.ts";
-import { FUSE_ERRORS, FUSE_OPCODES, FUSE_ROOT_ID, hasNoReply } from "../format/fuse/opcodes.ts";
-import type { Filesystem, ReadPlan } from "./filesystem.ts";
-import { isPlanReady, readPlan, type SharedBlob } from "./mount-blob.ts";
-
-/** Bytes of the largest READ: 256 pages, what the kernel sends at most. */
-export const MAX_READ = 2 ** 20;
+import { FUSE_ERRORS, FUSE_OPCODES, hasNoReply } from "../format/fuse/opcodes.ts";
+import { MAX_READ } from "../native/fuse-device.ts";
+import { type DropCached, isPlanReady, readPlan } from "./mount-blob.ts";
+import { type FileRead, StaleNode, type Superblock } from "./superblock.ts";
 
 /** Bytes of a request buffer. Requests to a read-only filesystem are small; more room takes more FORGETs at once. */
 export const REQUEST_BUFFER_SIZE = 2 ** 16;
@@ -43,34 +45,37 @@ const VALID_SECONDS = 365 * 86_400;
 /** A READ whose chunks are not all ready. */
 export interface MissedRead {
   readonly unique: number;
-  readonly nid: number;
+  /** The thread that reads, 0 when it cannot be seen from here. */
+  readonly pid: number;
+  readonly nodeId: number;
   readonly offset: number;
   readonly size: number;
 }
 
-/** What became of a request: bytes of the reply to write (0 for none), or a READ that somebody else must answer. */
-export type Handled = number | MissedRead;
+/** The kernel tells that who waits for the answer to a request got a signal. */
+export interface InterruptedRequest {
+  readonly interrupted: number;
+}
 
-/**
- * Answers the requests of one FUSE connection, one at a time, between two buffers that it owns.
- *
- * Node ids are 1 for the root and nid + 2 for the rest, so there is no table of nodes and FORGET means nothing.
- */
+/** What became of a request: bytes of the reply to write (0 for none), or what somebody else must see to. */
+export type Handled = number | MissedRead | InterruptedRequest;
+
+/** Answers the requests of one FUSE connection, one at a time, between two buffers that it owns. */
 export class FuseHandler {
   /** To be filled with a request. */
   readonly request = new Uint8Array(REQUEST_BUFFER_SIZE);
   /** Holds the reply after {@link FuseHandler.handle}. */
   readonly reply = new Uint8Array(REPLY_BUFFER_SIZE);
-  readonly #filesystem: Filesystem;
-  readonly #blobs: readonly (SharedBlob | undefined)[];
+  readonly #superblock: Superblock;
+  readonly #dropCached: DropCached | undefined;
   readonly #in = viewOf(this.request);
   readonly #out = viewOf(this.reply);
   readonly #header = newInHeader();
 
-  /** @param blobs By blob index; rows may be filled while requests are handled. */
-  constructor(filesystem: Filesystem, blobs: readonly (SharedBlob | undefined)[]) {
-    this.#filesystem = filesystem;
-    this.#blobs = blobs;
+  /** @param superblock May change between two requests. */
+  constructor(superblock: Superblock, dropCached?: DropCached) {
+    this.#superblock = superblock;
+    this.#dropCached = dropCached;
   }
 
   /** Answers the request of `length` bytes in {@link FuseHandler.request}. Never throws for what an image holds. */
@@ -80,9 +85,11 @@ export class FuseHandler {
     decodeInHeader(this.#in, 0, header);
     if (hasNoReply(header.opcode)) return 0;
     try {
-      const nid = this.#nid(header.nodeId);
-      if (header.opcode === FUSE_OPCODES.READ) return this.#read(nid);
-      return this.#finish(this.#answer(header.opcode, nid, length), 0);
+      if (header.opcode === FUSE_OPCODES.INTERRUPT) {
+        return { interrupted: decodeUnique(this.#in, FUSE_IN_HEADER_SIZE) };
+      }
+      if (header.opcode === FUSE_OPCODES.READ) return this.#read(header.nodeId);
+      return this.#finish(this.#answer(header.opcode, header.nodeId, length), 0);
     } catch (error) {
       return this.#finish(0, fuseErrorOf(error));
     }
@@ -110,41 +117,34 @@ export class FuseHandler {
     return FUSE_OUT_HEADER_SIZE + bodyLength;
   }
 
-  #nid(nodeId: number): number {
-    return nodeId === FUSE_ROOT_ID ? this.#filesystem.rootNid : nodeId - 2;
-  }
-
-  #nodeId(nid: number): number {
-    return nid === this.#filesystem.rootNid ? FUSE_ROOT_ID : nid + 2;
-  }
-
   /** Writes the body of the reply; returns its bytes. */
-  #answer(opcode: number, nid: number, length: number): number {
+  #answer(opcode: number, nodeId: number, length: number): number {
+    const superblock = this.#superblock;
     switch (opcode) {
       case FUSE_OPCODES.LOOKUP:
-        return this.#lookup(nid, this.#name(FUSE_IN_HEADER_SIZE, length));
+        return this.#lookup(nodeId, this.#name(FUSE_IN_HEADER_SIZE, length));
       case FUSE_OPCODES.GETATTR:
-        encodeAttrOut(this.#out, FUSE_OUT_HEADER_SIZE, VALID_SECONDS, this.#filesystem.attributes(nid));
+        encodeAttrOut(this.#out, FUSE_OUT_HEADER_SIZE, VALID_SECONDS, superblock.attributes(nodeId));
         return FUSE_ATTR_OUT_SIZE;
+      case FUSE_OPCODES.OPEN:
+        return this.#open(nodeId);
       case FUSE_OPCODES.READDIR:
-        return this.#readDirectory(nid, false);
+        return this.#readDirectory(nodeId, false);
       case FUSE_OPCODES.READDIRPLUS:
-        return this.#readDirectory(nid, true);
+        return this.#readDirectory(nodeId, true);
       case FUSE_OPCODES.READLINK:
-        return this.#copy(this.#filesystem.readlink(nid));
+        return this.#copy(this.#readlink(nodeId));
       case FUSE_OPCODES.GETXATTR: {
-        this.#requireXattrs();
-        const value = this.#filesystem.xattr(nid, this.#name(FUSE_IN_HEADER_SIZE + 8, length));
+        const value = this.#xattrs(nodeId).get(this.#name(FUSE_IN_HEADER_SIZE + 8, length));
         if (value === undefined) throw new FuseError(FUSE_ERRORS.ENODATA);
         return this.#giveXattr(value);
       }
       case FUSE_OPCODES.LISTXATTR: {
-        this.#requireXattrs();
-        const names = [...this.#filesystem.xattrs(nid).keys()];
+        const names = [...this.#xattrs(nodeId).keys()];
         return this.#giveXattr(Buffer.from(names.map((name) => `${name}\0`).join(""), "latin1"));
       }
       case FUSE_OPCODES.STATFS:
-        encodeStatfsOut(this.#out, FUSE_OUT_HEADER_SIZE, this.#filesystem.size());
+        encodeStatfsOut(this.#out, FUSE_OUT_HEADER_SIZE, superblock.size());
         return FUSE_STATFS_OUT_SIZE;
       case FUSE_OPCODES.RELEASE:
       case FUSE_OPCODES.RELEASEDIR:
@@ -152,35 +152,48 @@ export class FuseHandler {
       case FUSE_OPCODES.DESTROY:
         return 0;
       default:
-        // For OPEN and OPENDIR the kernel takes this as "never ask again, keep all caches".
+        // For OPENDIR the kernel takes this as "never ask again, keep all caches".
         throw new FuseError(FUSE_ERRORS.ENOSYS);
     }
   }
 
   #lookup(directory: number, name: ByteString): number {
-    const nid = this.#filesystem.lookup(directory, name);
-    if (nid === undefined) encodeAbsentEntryOut(this.#out, FUSE_OUT_HEADER_SIZE, VALID_SECONDS);
-    else this.#encodeEntry(FUSE_OUT_HEADER_SIZE, nid);
+    const nodeId = this.#superblock.lookup(directory, name);
+    const absentSeconds = this.#superblock.isForEver(directory) ? VALID_SECONDS : 0;
+    if (nodeId === undefined) encodeAbsentEntryOut(this.#out, FUSE_OUT_HEADER_SIZE, absentSeconds);
+    else this.#encodeEntry(FUSE_OUT_HEADER_SIZE, nodeId);
     return FUSE_ENTRY_OUT_SIZE;
   }
 
-  #encodeEntry(at: number, nid: number): void {
-    encodeEntryOut(this.#out, at, this.#nodeId(nid), VALID_SECONDS, this.#filesystem.attributes(nid));
+  #encodeEntry(at: number, nodeId: number): void {
+    encodeEntryOut(this.#out, at, nodeId, VALID_SECONDS, this.#superblock.attributes(nodeId));
   }
 
-  #readDirectory(nid: number, plus: boolean): number {
+  /**
+   * Where every file is one of an image the kernel need not ask: ENOSYS means "never again, and keep the page cache".
+   * Files that must not be in the page cache take an answer of their own, and then all do.
+   */
+  #open(nodeId: number): number {
+    const superblock = this.#superblock;
+    if (superblock.root === "tree") throw new FuseError(FUSE_ERRORS.ENOSYS);
+    const { DIRECT_IO, KEEP_CACHE, NOFLUSH } = FUSE_OPEN_FLAGS;
+    const flags = superblock.isUncached(nodeId) ? DIRECT_IO : KEEP_CACHE;
+    encodeOpenOut(this.#out, FUSE_OUT_HEADER_SIZE, flags + NOFLUSH);
+    return FUSE_OPEN_OUT_SIZE;
+  }
+
+  #readDirectory(nodeId: number, plus: boolean): number {
     const position = readInOffset(this.#in, FUSE_IN_HEADER_SIZE);
     const room = Math.min(readInSize(this.#in, FUSE_IN_HEADER_SIZE), MAX_READ);
     let used = 0;
-    for (const entry of this.#filesystem.entriesFrom(nid, position)) {
-      const { name, nid: ino, nextPosition: nextOffset } = entry;
+    for (const entry of this.#superblock.entriesFrom(nodeId, position)) {
+      const { name, ino, type, nextPosition: nextOffset } = entry;
       const size = plus ? direntPlusSize(name.length) : direntSize(name.length);
       if (used + size > room) break;
-      const type = this.#filesystem.entryType(entry);
       let at = FUSE_OUT_HEADER_SIZE + used;
       if (plus) {
         if (name === "." || name === "..") encodeAbsentEntryOut(this.#out, at, 0);
-        else this.#encodeEntry(at, ino);
+        else this.#encodeEntry(at, entry.nodeId);
         at += FUSE_ENTRY_OUT_SIZE;
       }
       encodeDirent(this.#out, at, { ino, nextOffset, type, name });
@@ -189,12 +202,13 @@ export class FuseHandler {
     return used;
   }
 
-  #read(nid: number): Handled {
+  #read(nodeId: number): Handled {
     const offset = readInOffset(this.#in, FUSE_IN_HEADER_SIZE);
     const size = Math.min(readInSize(this.#in, FUSE_IN_HEADER_SIZE), MAX_READ);
-    const plan = this.#filesystem.plan(nid, offset, size);
-    if (!isPlanReady(plan, this.#blobs)) return { unique: this.#header.unique, nid, offset, size };
-    return encodeReadReply(plan, this.#blobs, this.reply, this.#out, this.#header.unique);
+    const read = this.#superblock.read(nodeId, offset, size);
+    const { unique, pid } = this.#header;
+    if (!isReadReady(read)) return { unique, pid, nodeId, offset, size };
+    return encodeReadReply(read, this.reply, this.#out, unique, this.#dropCached);
   }
 
   /** The name that ends with a zero byte at the end of the request. */
@@ -209,9 +223,17 @@ export class FuseHandler {
     return bytes.length;
   }
 
+  #readlink(nodeId: number): Uint8Array {
+    const inode = this.#superblock.inode(nodeId);
+    if (inode === undefined) throw new FuseError(FUSE_ERRORS.EINVAL);
+    return inode.filesystem.readlink(inode.nid);
+  }
+
   /** ENOSYS makes the kernel ask no more: `ls -l` alone asks for two xattrs of every file. nydusd does the same. */
-  #requireXattrs(): void {
-    if (!this.#filesystem.hasXattrs) throw new FuseError(FUSE_ERRORS.ENOSYS);
+  #xattrs(nodeId: number): ReadonlyMap<ByteString, Uint8Array> {
+    if (this.#superblock.isWithoutXattrs) throw new FuseError(FUSE_ERRORS.ENOSYS);
+    const inode = this.#superblock.inode(nodeId);
+    return inode === undefined ? new Map() : inode.filesystem.xattrs(inode.nid);
   }
 
   #giveXattr(value: Uint8Array): number {
@@ -238,25 +260,33 @@ class FuseError extends Error {
 /** The errno that a reader sees for `error`; EIO for what nobody expected. */
 export function fuseErrorOf(error: unknown): number {
   if (error instanceof FuseError) return error.number;
+  if (error instanceof StaleNode) return FUSE_ERRORS.ESTALE;
   if (error instanceof RangeError) return FUSE_ERRORS.EINVAL;
   if (!(error instanceof CodedError)) return FUSE_ERRORS.EIO;
   const numbers: Readonly<Record<string, number>> = FUSE_ERRORS;
   return numbers[ERRORS[error.code].errno] ?? FUSE_ERRORS.EIO;
 }
 
+/** True when a READ can be answered at once. */
+export function isReadReady({ bytes, plan, image }: FileRead): boolean {
+  return bytes !== undefined || (plan !== undefined && isPlanReady(plan, image.blobs));
+}
+
 /**
- * Writes the reply to a READ whose pieces are all ready. Returns its bytes.
+ * Writes the reply to a READ that is ready. Returns its bytes.
  *
  * @throws {CodedError} as readPlan.
  */
 export function encodeReadReply(
-  plan: ReadPlan,
-  blobs: readonly (SharedBlob | undefined)[],
+  { bytes, plan, image }: FileRead,
   reply: Uint8Array,
   view: DataView,
   unique: number,
+  dropCached?: DropCached,
 ): number {
-  readPlan(plan, blobs, reply, FUSE_OUT_HEADER_SIZE);
-  encodeOutHeader(view, 0, plan.length, 0, unique);
-  return FUSE_OUT_HEADER_SIZE + plan.length;
+  if (bytes !== undefined) reply.set(bytes, FUSE_OUT_HEADER_SIZE);
+  else if (plan !== undefined) readPlan(plan, image.blobs, reply, FUSE_OUT_HEADER_SIZE, dropCached);
+  const length = bytes?.length ?? plan?.length ?? 0;
+  encodeOutHeader(view, 0, length, 0, unique);
+  return FUSE_OUT_HEADER_SIZE + length;
 }

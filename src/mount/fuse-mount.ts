@@ -1,18 +1,15 @@
 import { closeSync } from "node:fs";
-import { open, stat, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { type ConnectionOptions, connectFuse } from "./fuse-connection.ts";
-import { MAX_READ } from "./fuse-handler.ts";
 import { FuseServer, type FuseServerOptions } from "./fuse-server.ts";
 import type { SessionCounts } from "./fuse-session.ts";
 import type { ImageChunks } from "./image-chunks.ts";
 import { findMount } from "./mount-table.ts";
+import { widenReadAhead } from "./read-ahead.ts";
 import { unmount, unmountAtExit } from "./unmount.ts";
 
-/** Milliseconds that workers get to leave after an unmount before they are woken by force. */
-const LEAVE_TIMEOUT_MS = 1000;
-
-/** Rounds of waking before the workers are left to the end of the process. */
-const MAX_WAKE_ROUNDS = 5;
+/** Milliseconds that workers get to leave after an unmount. */
+const LEAVE_TIMEOUT_MS = 2000;
 
 export interface FuseMountOptions extends FuseServerOptions, ConnectionOptions {}
 
@@ -32,7 +29,8 @@ export class FuseMount {
     // An exit (an uncaught error, say) would stop the workers one by one in the middle of their requests, whose
     // readers then hang, and would itself wait for the workers that sit in read(2).
     const atExit = (): void => {
-      if (!unmountAtExit(mountpoint)) process.kill(process.pid, "SIGKILL");
+      if (unmountAtExit(mountpoint)) return;
+      server.closeAtExit();
     };
     process.once("exit", atExit);
     this.ended = server.ended.then(() => {
@@ -57,7 +55,9 @@ export class FuseMount {
     const fd = await connectFuse(mountpoint, options);
     let server: FuseServer;
     try {
-      server = new FuseServer(fd, bootstrap, chunks, options);
+      server = new FuseServer(fd, "tree", options);
+      server.addImage(0, { name: options.name, bootstrap, chunks });
+      server.answerInit();
       await server.start();
     } catch (error) {
       // Unmounting comes first: a mount that nobody answers hangs everybody who touches it.
@@ -65,7 +65,7 @@ export class FuseMount {
       throw error;
     }
     const mount = new FuseMount(mountpoint, fd, server);
-    await mount.#widenReadahead();
+    await widenReadAhead(mountpoint);
     return mount;
   }
 
@@ -91,66 +91,20 @@ export class FuseMount {
 
   async #close(): Promise<void> {
     if (this.isServed) await this.#unmount();
-    this.#server.close();
-    for (let round = 0; round < MAX_WAKE_ROUNDS; round++) {
-      if (await this.#hasEnded(LEAVE_TIMEOUT_MS)) return;
-      await this.#abort();
-    }
+    // Without the addon nobody can wake them: then the connection is ended by its number, where fusectl is mounted.
+    if (!(await this.#server.close(LEAVE_TIMEOUT_MS))) await this.#abort();
+    await this.#server.close(LEAVE_TIMEOUT_MS);
   }
 
   /** Takes the mount out of the tree, if it is still there and still ours. */
   async #unmount(): Promise<void> {
     if (findMount(this.mountpoint)?.device !== this.#connection) return;
-    const isUser = process.getuid?.() !== 0;
-    try {
-      await unmount(this.mountpoint);
-    } catch {
-      // In use. A user's detached mount cannot be forced to end, but its workers can be woken through an open directory.
-      if (isUser) await this.#detachAsUser();
-      else await unmount(this.mountpoint, "force");
-    }
+    await unmount(this.mountpoint).catch(() => unmount(this.mountpoint, "force"));
   }
 
-  /**
-   * Without root there is no umount2(MNT_FORCE): the workers sit in read(2) until the last user leaves. So a directory
-   * is kept open across the unmount, and names that do not exist are asked for in it until every worker has left.
-   */
-  async #detachAsUser(): Promise<void> {
-    const root = await open(this.mountpoint, "r");
-    try {
-      await unmount(this.mountpoint, "force");
-      this.#server.close();
-      for (let name = 0; name < 1000 && this.isServed; name++) {
-        // Each name once: the kernel remembers that it does not exist.
-        const lookup = stat(`/proc/self/fd/${root.fd}/.leave-${name}`).catch(() => undefined);
-        await Promise.race([lookup, this.#hasEnded(LEAVE_TIMEOUT_MS)]);
-      }
-    } finally {
-      // Closing may ask the filesystem, which nobody answers now.
-      void root.close().catch(() => undefined);
-    }
-  }
-
-  /** Ends the connection by its number; works where fusectl is mounted. */
   async #abort(): Promise<void> {
     const number = this.#connection?.split(":")[1];
     if (number === undefined) return;
     await writeFile(`/sys/fs/fuse/connections/${number}/abort`, "1").catch(() => undefined);
-  }
-
-  async #hasEnded(timeoutMs: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs, false);
-    });
-    const ended = this.ended.then(() => true);
-    return Promise.race([ended, late]).finally(() => clearTimeout(timer));
-  }
-
-  /** Lets the kernel read ahead in requests of the largest size (128 KiB is its default); root only, best effort. */
-  async #widenReadahead(): Promise<void> {
-    if (this.#connection === undefined || process.getuid?.() !== 0) return;
-    const file = `/sys/class/bdi/${this.#connection}/read_ahead_kb`;
-    await writeFile(file, String(MAX_READ / 1024)).catch(() => undefined);
   }
 }

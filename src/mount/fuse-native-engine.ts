@@ -73,7 +73,7 @@ export class FuseNativeMount {
     const FuseNativeConstructor = requireFuseNative();
     // The package's own way fails when somebody else has unmounted; it then holds the process for ever.
     FuseNativeConstructor.unmount = (path, done) => void removeMount(path).then(() => done(null), done);
-    const pending = new PendingReads(chunks, options.readDeadlineMs);
+    const pending = new PendingReads(options.readDeadlineMs);
     const filesystem = new Filesystem(new BootstrapView(bootstrap));
     const operations = operationsOf(filesystem, chunks, pending, options.onError ?? (() => undefined));
     const fuse = new FuseNativeConstructor(mountpoint, operations, {
@@ -169,8 +169,10 @@ function operationsOf(
     const nid = paths.find(path);
     if (nid === undefined) return -FUSE_ERRORS.ENOENT;
     const plan = filesystem.plan(nid, position, length);
-    if (!isPlanReady(plan, chunks.shared))
-      await pending.ensure(plan, `${length} bytes at ${position} of ${path}`);
+    if (!isPlanReady(plan, chunks.shared)) {
+      const what = `${length} bytes at ${position} of ${path}`;
+      await pending.run(what, (signal) => chunks.ensure(plan, { class: "demand", signal }));
+    }
     readPlan(plan, chunks.shared, target, 0);
     return plan.length;
   }

@@ -1,11 +1,20 @@
+import type { InterruptedRequest, MissedRead } from "./fuse-handler.ts";
+import type { SharedImage } from "./image-files.ts";
 import type { SharedBlob } from "./mount-blob.ts";
+import type { RootKind } from "./superblock.ts";
 
 /** What the main thread and the workers of one FUSE connection share without messages. */
 export interface SessionControl {
-  /** Raised when a blob was added: the workers then look into their ports. */
+  /** Raised when there are messages: the workers then look into their ports. */
   readonly generation: Int32Array;
-  /** Not 0 when the workers shall leave. */
-  readonly closing: Int32Array;
+  /** One of {@link ENDINGS}. */
+  readonly ending: Int32Array;
+  /** By worker: the `generation` up to which it has read its messages. */
+  readonly seen: Int32Array;
+  /** By worker: 1 while it answers a request, 0 while it waits for one. */
+  readonly busy: Int32Array;
+  /** By worker: its thread, where it can be woken; 0 when it is gone. */
+  readonly threads: Int32Array;
   /** By worker: the `unique` of the request being answered, 0 for none. */
   readonly current: Float64Array;
   /** By worker and counter: see {@link COUNTERS}. */
@@ -14,8 +23,20 @@ export interface SessionControl {
   readonly firstReads: Float64Array;
 }
 
-/** What the workers count, in the order of their columns. */
-export const COUNTERS = ["requests", "reads", "readBytes", "misses"] as const;
+/** Whether and how the workers shall leave. */
+export const ENDINGS = {
+  none: 0,
+  /** Before their next request, which is for a successor. */
+  leave: 1,
+  /** After refusing the next request, if one comes: the mount goes. */
+  close: 2,
+} as const;
+
+/**
+ * What the workers count, in the order of their columns. `misses` are READs left to the main thread, `resent` requests
+ * that a predecessor took and did not answer.
+ */
+export const COUNTERS = ["requests", "reads", "readBytes", "misses", "resent"] as const;
 
 /** Sums over the life of a connection. */
 export interface SessionCounts extends Readonly<Record<(typeof COUNTERS)[number], number>> {
@@ -28,22 +49,34 @@ export interface WorkerStart {
   readonly index: number;
   /** The connection: /dev/fuse after mount(2) and INIT. */
   readonly fd: number;
-  readonly bootstrap: Uint8Array;
-  readonly blobs: readonly (SharedBlob | undefined)[];
+  readonly root: RootKind;
+  readonly images: readonly SharedImage[];
   readonly control: SessionControl;
 }
 
-/** A message to a worker: a blob whose ready chunks it may read from now on. */
-export interface BlobAdded {
-  readonly blobIndex: number;
-  readonly blob: SharedBlob;
-}
+/** A message to a worker. */
+export type ToWorker =
+  | { readonly type: "image-added"; readonly image: SharedImage }
+  | { readonly type: "image-removed"; readonly number: number }
+  /** A blob whose ready chunks it may read from now on. */
+  | {
+      readonly type: "blob-opened";
+      readonly number: number;
+      readonly blobIndex: number;
+      readonly blob: SharedBlob;
+    };
+
+/** A message from a worker: what it could not do itself. */
+export type FromWorker = MissedRead | InterruptedRequest;
 
 /** Makes the shared memory for `workers` workers. */
 export function newSessionControl(workers: number): SessionControl {
   return {
     generation: new Int32Array(new SharedArrayBuffer(4)),
-    closing: new Int32Array(new SharedArrayBuffer(4)),
+    ending: new Int32Array(new SharedArrayBuffer(4)),
+    seen: new Int32Array(new SharedArrayBuffer(4 * workers)),
+    busy: new Int32Array(new SharedArrayBuffer(4 * workers)),
+    threads: new Int32Array(new SharedArrayBuffer(4 * workers)),
     current: new Float64Array(new SharedArrayBuffer(8 * workers)),
     counters: new Float64Array(new SharedArrayBuffer(8 * workers * COUNTERS.length)),
     firstReads: new Float64Array(new SharedArrayBuffer(8 * workers)),

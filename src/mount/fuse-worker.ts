@@ -5,16 +5,20 @@
  */
 import { readSync, writeSync } from "node:fs";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { decodeUnique, FUSE_UNIQUE_RESEND } from "../format/fuse/header.ts";
 import { FUSE_ERRORS } from "../format/fuse/opcodes.ts";
-import { BootstrapView } from "../image/bootstrap-view.ts";
-import { Filesystem } from "./filesystem.ts";
-import { FuseHandler, type MissedRead } from "./fuse-handler.ts";
-import { type BlobAdded, COUNTERS, type WorkerStart } from "./fuse-session.ts";
+import { addon } from "../native/addon.ts";
+import { FuseHandler } from "./fuse-handler.ts";
+import { COUNTERS, ENDINGS, type FromWorker, type ToWorker, type WorkerStart } from "./fuse-session.ts";
+import { ImageFiles } from "./image-files.ts";
+import { Superblock } from "./superblock.ts";
 
-const start = workerData as WorkerStart;
-const { fd, control, index } = start;
-const blobs = [...start.blobs];
-const handler = new FuseHandler(new Filesystem(new BootstrapView(start.bootstrap)), blobs);
+const { fd, control, index, root, images } = workerData as WorkerStart;
+const superblock = new Superblock(root);
+for (const image of images) superblock.add(new ImageFiles({ ...image, blobs: [...image.blobs] }));
+const native = addon();
+// The kernel caches what we answer with: a second copy under the cache file would be for nobody.
+const handler = new FuseHandler(superblock, native?.dropCached);
 const requestView = new DataView(handler.request.buffer);
 const counters = control.counters.subarray(index * COUNTERS.length, (index + 1) * COUNTERS.length);
 
@@ -29,18 +33,24 @@ function noteRead(): void {
   if (control.firstReads[index] === 0) control.firstReads[index] = performance.timeOrigin + performance.now();
 }
 
-/** Waits for a request. Returns its bytes, or undefined when the connection is over. */
+/** How the workers shall leave, if they shall. */
+function ending(): number {
+  return Atomics.load(control.ending, 0);
+}
+
+/** Waits for a request. Returns its bytes, or undefined when the connection, or the work of this thread, is over. */
 function nextRequest(): number | undefined {
-  for (;;) {
+  while (ending() === ENDINGS.none) {
     try {
       return readSync(fd, handler.request, 0, handler.request.length, null);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "ENODEV" || code === "ECONNABORTED" || code === "ENOTCONN") return undefined;
-      // ENOENT: the asker was killed before its request was read.
+      // ENOENT: the asker was killed before its request was read. EINTR: somebody wants this thread to look up.
       if (code !== "EINTR" && code !== "ENOENT" && code !== "EAGAIN") throw error;
     }
   }
+  return undefined;
 }
 
 /** Writes a reply. False when the kernel found it malformed. */
@@ -59,10 +69,11 @@ function writeReply(length: number): boolean {
 function answer(length: number): void {
   const handled = handler.handle(length);
   count("requests", 1);
+  if ((control.current[index] as number) >= FUSE_UNIQUE_RESEND) count("resent", 1);
   if (handler.isRead) noteRead();
   if (typeof handled !== "number") {
-    count("misses", 1);
-    parentPort?.postMessage(handled satisfies MissedRead);
+    if ("nodeId" in handled) count("misses", 1);
+    parentPort?.postMessage(handled satisfies FromWorker);
   } else if (!writeReply(handled)) {
     writeReply(handler.refuse(FUSE_ERRORS.EIO));
   } else if (handled > 0 && handler.isRead) {
@@ -73,36 +84,45 @@ function answer(length: number): void {
 
 /** The `unique` of the request in the buffer, for the case that this thread dies over it. */
 function uniqueOf(length: number): number {
-  return length < 16 ? 0 : requestView.getUint32(12, true) * 2 ** 32 + requestView.getUint32(8, true);
+  return length < 16 ? 0 : decodeUnique(requestView, 8);
 }
 
-/** Notices the blobs that were added meanwhile; nothing can call a thread that sits in read(2). */
-function takeBlobs(): void {
-  if (parentPort === null) return;
+/** Notices what was added or taken away meanwhile; nothing can call a thread that sits in read(2). */
+function takeMessages(): void {
+  const latest = Atomics.load(control.generation, 0);
+  if (latest === control.seen[index] || parentPort === null) return;
   for (
     let next = receiveMessageOnPort(parentPort);
     next !== undefined;
     next = receiveMessageOnPort(parentPort)
   ) {
-    const { blobIndex, blob } = next.message as BlobAdded;
-    blobs[blobIndex] = blob;
+    const message = next.message as ToWorker;
+    switch (message.type) {
+      case "image-added":
+        superblock.add(new ImageFiles(message.image));
+        break;
+      case "image-removed":
+        superblock.remove(message.number);
+        break;
+      case "blob-opened": {
+        const image = superblock.find(message.number);
+        if (image !== undefined) image.blobs[message.blobIndex] = message.blob;
+      }
+    }
   }
+  Atomics.store(control.seen, index, latest);
 }
 
-let generation = 0;
-for (;;) {
-  const length = nextRequest();
-  if (length === undefined) break;
-  const latest = Atomics.load(control.generation, 0);
-  if (latest !== generation) {
-    generation = latest;
-    takeBlobs();
-  }
+Atomics.store(control.threads, index, native?.threadId() ?? 0);
+for (let length = nextRequest(); length !== undefined; length = nextRequest()) {
+  // Before looking for messages: who waits until this thread has seen one looks here first.
+  Atomics.store(control.busy, index, 1);
+  takeMessages();
   control.current[index] = uniqueOf(length);
-  const isClosing = Atomics.load(control.closing, 0) !== 0;
   // The cache files may be closed by now, and their numbers stand for others.
-  if (isClosing) writeReply(handler.handleClosed(length));
+  if (ending() === ENDINGS.close) writeReply(handler.handleClosed(length));
   else answer(length);
   control.current[index] = 0;
-  if (isClosing) break;
+  Atomics.store(control.busy, index, 0);
 }
+Atomics.store(control.threads, index, 0);

@@ -54,6 +54,18 @@ export function isPlanReady(plan: ReadPlan, blobs: readonly (SharedBlob | undefi
 }
 
 /**
+ * Bytes of the largest piece in which Linux keeps a file in memory. It forgets whole pieces only: what was read of one
+ * before goes with the read that reaches its end.
+ */
+const LARGEST_FOLIO = 2 ** 21;
+
+/** From here on a read is of a large file; pages around a small one are those of files that are likely read next. */
+const LARGE_READ = 2 ** 18;
+
+/** Told of bytes of a cache file that were read: the kernel keeps them under another name. */
+export type DropCached = (fd: number, offset: number, length: number) => void;
+
+/**
  * Reads a plan, all of whose pieces are ready, into `target` at `position`.
  *
  * @throws {CodedError} ERR_CACHE_CORRUPT when the cache file ends early; ERR_BOOTSTRAP_CORRUPT when a chunk is shorter
@@ -64,6 +76,7 @@ export function readPlan(
   blobs: readonly (SharedBlob | undefined)[],
   target: Uint8Array,
   position: number,
+  dropCached?: DropCached,
 ): void {
   let at = position;
   const { pieces } = plan;
@@ -87,6 +100,10 @@ export function readPlan(
       length += next.length;
     }
     readExactly(blob.fd, target, at, length, start);
+    if (dropCached !== undefined && length >= LARGE_READ) {
+      const from = Math.max(0, start - LARGEST_FOLIO);
+      dropCached(blob.fd, from, start + length - from);
+    }
     at += length;
   }
 }

@@ -26,8 +26,12 @@ export function parseMountTable(text: string): MountRow[] {
 
 /** The mounts at exactly `mountpoint`, the topmost last. Touches nothing inside them. */
 export function listMounts(mountpoint: string): MountRow[] {
-  const rows = parseMountTable(readFileSync("/proc/self/mountinfo", "utf8"));
-  return rows.filter((row) => row.mountpoint === mountpoint);
+  return listAllMounts().filter((row) => row.mountpoint === mountpoint);
+}
+
+/** All mounts of this process's namespace, in the order in which they were made. */
+export function listAllMounts(): MountRow[] {
+  return parseMountTable(readFileSync("/proc/self/mountinfo", "utf8"));
 }
 
 /** The topmost mount at exactly `mountpoint`, if there is one. Touches nothing inside the mount. */

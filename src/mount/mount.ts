@@ -1,13 +1,13 @@
+import { existsSync } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { CodedError, isCoded } from "../base/errors.ts";
 import { choiceOption } from "../base/options.ts";
 import { BootstrapView } from "../image/bootstrap-view.ts";
-import { checkBootstrap } from "../image/check.ts";
 import { addon } from "../native/addon.ts";
-import type { CachedBlob } from "../store/cached-blob.ts";
 import type { ChunkTrace } from "./chunk-trace.ts";
-import { ErofsMount, ErofsUnusable, hasChunksInPlace } from "./erofs-engine.ts";
+import { ErofsUnusable } from "./erofs-engine.ts";
+import { ErofsMount } from "./erofs-mount.ts";
 import { FuseMount } from "./fuse-mount.ts";
 import { FuseNativeMount } from "./fuse-native-engine.ts";
 import type { SessionCounts } from "./fuse-session.ts";
@@ -28,8 +28,14 @@ export interface MountOptions {
   readonly blobs: MountBlobs;
   /** An existing directory. */
   readonly mountpoint: string;
-  /** Folder of the cache; must not be on tmpfs or overlayfs for the `erofs` engine. */
+  /** Folder of the cache. */
   readonly cacheDirectory: string;
+  /**
+   * Whether chunks lie where the bootstrap says, which the kernel's EROFS goes by: not in one rewritten from RAFS v5.
+   *
+   * @default true
+   */
+  readonly hasChunksInPlace?: boolean;
   /** @default "auto" */
   readonly engine?: (typeof ENGINES)[number];
   /**
@@ -58,7 +64,7 @@ export interface MountOptions {
 interface EngineMount {
   /** Resolves when it was unmounted by somebody else. */
   readonly ended: Promise<void>;
-  counts?(): SessionCounts;
+  counts?(): SessionCounts | undefined;
   close(): Promise<void>;
 }
 
@@ -103,29 +109,16 @@ export class MountedImage implements AsyncDisposable {
 }
 
 /**
- * Mounts an image by the engine that serves it best. `erofs` needs root, the addon, and every blob complete in the
- * cache; `fuse` needs /dev/fuse, and without root the addon and fusermount3.
+ * Mounts an image by the engine that serves it best. `erofs` needs root, the addon and /dev/fuse, or every blob
+ * complete in the cache; `fuse` needs /dev/fuse, and without root the addon and fusermount3.
  *
  * @throws {CodedError} ERR_PATH_NOT_FOUND, ERR_MOUNT_FAILED, ERR_ADDON_MISSING, ERR_OPTION_INVALID,
- *   ERR_BOOTSTRAP_CORRUPT, ERR_FEATURE_UNSUPPORTED, ERR_ABORTED.
+ *   ERR_BOOTSTRAP_CORRUPT, ERR_FEATURE_UNSUPPORTED, ERR_CACHE_IO, ERR_ABORTED.
  */
 export async function mountImage(options: MountOptions, signal: AbortSignal): Promise<MountedImage> {
   const wanted = choiceOption("engine", options.engine ?? "auto", ENGINES);
   const mountpoint = await resolveMountpoint(options.mountpoint);
   const view = new BootstrapView(options.bootstrap);
-  let reason = `engine ${wanted} was asked for`;
-  if (wanted === "auto" || wanted === "erofs") {
-    try {
-      const mount = await mountErofs(mountpoint, view, options, signal);
-      return new MountedImage(mountpoint, "erofs", "every blob is complete in the cache", mount);
-    } catch (error) {
-      if (!(error instanceof ErofsUnusable)) throw error;
-      if (wanted === "erofs") {
-        throw new CodedError("ERR_MOUNT_FAILED", `engine erofs: ${error.message}`, { cause: error });
-      }
-      reason = `not erofs: ${error.message}`;
-    }
-  }
   const bootstrap = shareBytes(options.bootstrap);
   const chunks = new ImageChunks(options.blobs, view.blobRows.length, options.trace);
   const served = {
@@ -133,6 +126,23 @@ export async function mountImage(options: MountOptions, signal: AbortSignal): Pr
     name: options.name ?? "nydus",
     allowOther: options.allowOther ?? process.getuid?.() === 0,
   };
+  let reason = `engine ${wanted} was asked for`;
+  if (wanted === "auto" || wanted === "erofs") {
+    try {
+      const cacheFiles = await findCacheFiles(view.blobRows, options, signal);
+      const image = { name: served.name, bootstrap, chunks };
+      const directory = options.cacheDirectory;
+      const mount = await ErofsMount.open(mountpoint, image, { ...served, directory, cacheFiles });
+      return new MountedImage(mountpoint, "erofs", mount.reason, mount);
+    } catch (error) {
+      const isUnusable = error instanceof ErofsUnusable || isCoded(error, "ERR_MOUNT_FAILED");
+      if (!isUnusable) throw error;
+      if (wanted === "erofs") {
+        throw new CodedError("ERR_MOUNT_FAILED", `engine erofs: ${error.message}`, { cause: error });
+      }
+      reason = `not erofs: ${error.message}`;
+    }
+  }
   if (wanted !== "fuse-native") {
     try {
       const mount = await FuseMount.open(mountpoint, bootstrap, chunks, served);
@@ -153,28 +163,30 @@ export async function mountImage(options: MountOptions, signal: AbortSignal): Pr
   return new MountedImage(mountpoint, "fuse-native", reason, mount);
 }
 
-async function mountErofs(
-  mountpoint: string,
-  view: BootstrapView,
+/** By row of the blob table: the cache file of a blob that is there whole, for the kernel to read. */
+async function findCacheFiles(
+  blobRows: BootstrapView["blobRows"],
   options: MountOptions,
   signal: AbortSignal,
-): Promise<ErofsMount> {
+): Promise<(string | undefined)[]> {
   if (process.getuid?.() !== 0) throw new ErofsUnusable("it needs root");
   if (addon() === undefined) throw new ErofsUnusable("it needs the native addon");
-  if (options.trace !== undefined) throw new ErofsUnusable("a trace needs every read to pass here");
-  const blobs: CachedBlob[] = [];
-  for (const [index, { id }] of view.blobRows.entries()) {
-    const blob = await options.blobs.open(index, { signal });
-    if (!(await blob.verifyWhole(signal))) throw new ErofsUnusable(`blob ${id} is not complete in the cache`);
-    blobs.push(blob);
-  }
-  // A hostile image must not reach the kernel's parser; ours bounds everything it reads.
-  const fault = checkBootstrap(options.bootstrap).find(({ severity }) => severity === "error");
-  if (fault !== undefined)
-    throw new ErofsUnusable(`the bootstrap is not sound: ${fault.where}: ${fault.message}`);
-  if (!hasChunksInPlace(view, blobs))
+  // Who traces must see every read.
+  if (options.trace !== undefined) return blobRows.map(() => undefined);
+  if (options.hasChunksInPlace === false) {
     throw new ErofsUnusable("chunks do not lie where the bootstrap says (RAFS v5)");
-  return ErofsMount.open(mountpoint, options.bootstrap, blobs, { directory: options.cacheDirectory });
+  }
+  const files: (string | undefined)[] = [];
+  for (const [row, { id }] of blobRows.entries()) {
+    // To open a blob takes its chunk table, perhaps from far away: not for one that was never cached.
+    if (!existsSync(join(options.cacheDirectory, `${id}.blob.data`))) {
+      files.push(undefined);
+      continue;
+    }
+    const blob = await options.blobs.open(row, { signal });
+    files.push((await blob.verifyWhole(signal)) ? blob.cache.dataPath : undefined);
+  }
+  return files;
 }
 
 async function resolveMountpoint(path: string): Promise<string> {

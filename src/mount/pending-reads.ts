@@ -1,23 +1,19 @@
 import { setMaxListeners } from "node:events";
 import { CodedError } from "../base/errors.ts";
 import { integerOption } from "../base/options.ts";
-import type { ReadPlan } from "./filesystem.ts";
-import type { ImageChunks } from "./image-chunks.ts";
 
 const DEFAULT_READ_DEADLINE_MS = 30_000;
 
 /**
- * The reads of a mount that wait for chunks. Every one ends: when its chunks are ready, at its deadline, or when the
- * mount closes. A reader in the kernel cannot be killed while it waits, not even by SIGKILL.
+ * The reads of an image that wait for chunks. Every one ends: when its chunks are ready, at its deadline, or when the
+ * image is taken away. A reader in the kernel cannot leave before.
  */
 export class PendingReads {
-  readonly #chunks: ImageChunks;
   readonly #deadlineMs: number;
   readonly #waiting = new Set<AbortController>();
   #isClosed = false;
 
-  constructor(chunks: ImageChunks, deadlineMs = DEFAULT_READ_DEADLINE_MS) {
-    this.#chunks = chunks;
+  constructor(deadlineMs = DEFAULT_READ_DEADLINE_MS) {
     this.#deadlineMs = integerOption("readDeadlineMs", deadlineMs, 1, 86_400_000);
   }
 
@@ -26,14 +22,20 @@ export class PendingReads {
   }
 
   /**
-   * Returns when every piece of the plan is ready.
+   * Waits for the work that a read takes.
    *
    * @param what What is read, for messages.
-   * @throws {CodedError} ERR_DEADLINE_EXCEEDED, ERR_ABORTED when the mount closes, or as ImageChunks.ensure.
+   * @param work Is to stop when the signal fires; the read does not wait for that.
+   * @param controller Ends the read, with its reason.
+   * @throws {CodedError} ERR_DEADLINE_EXCEEDED, ERR_ABORTED when the image is taken away; the controller's reason; and
+   *   as `work`.
    */
-  async ensure(plan: ReadPlan, what: string): Promise<void> {
+  async run<Result>(
+    what: string,
+    work: (signal: AbortSignal) => Promise<Result>,
+    controller = new AbortController(),
+  ): Promise<Result> {
     if (this.#isClosed) throw closedError();
-    const controller = new AbortController();
     const { signal } = controller;
     // Every chunk of a read may wait on this signal.
     setMaxListeners(0, signal);
@@ -45,7 +47,7 @@ export class PendingReads {
     this.#waiting.add(controller);
     try {
       // A source that does not heed its signal must not keep the reader waiting either.
-      await Promise.race([this.#chunks.ensure(plan, { class: "demand", signal }), aborted(signal)]);
+      return await Promise.race([work(signal), aborted(signal)]);
     } catch (error) {
       throw signal.aborted ? signal.reason : error;
     } finally {
@@ -62,7 +64,7 @@ export class PendingReads {
 }
 
 function closedError(): CodedError {
-  return new CodedError("ERR_ABORTED", "the mount is being closed");
+  return new CodedError("ERR_ABORTED", "the image is being unmounted");
 }
 
 /** Rejects when `signal` fires. */

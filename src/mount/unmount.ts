@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { CodedError } from "../base/errors.ts";
 import { addon } from "../native/addon.ts";
-import { UNMOUNT_FLAGS } from "./mount-flags.ts";
+import { UNMOUNT_FLAGS } from "../native/mount-flags.ts";
 import { findMount } from "./mount-table.ts";
 import { runCommand } from "./run-command.ts";
 

@@ -2,6 +2,8 @@ import { createRequire } from "node:module";
 import { CodedError } from "../base/errors.ts";
 import { type Isal, type IsalExports, loadIsal } from "./isal.ts";
 import { type Lz4, type Lz4Exports, loadLz4 } from "./lz4.ts";
+import { type MountCalls, type MountExports, mountCalls } from "./mounts.ts";
+import { type ProcessCalls, type ProcessExports, processCalls } from "./processes.ts";
 
 /** A path, name or value as bytes; a string stands for its UTF-8 form. */
 export type Bytes = Uint8Array | string;
@@ -20,11 +22,7 @@ export interface SystemError extends Error {
  * System calls that Node.js lacks, and libraries that are faster than its own. The promises settle when the call returned; it runs off the JavaScript
  * thread. The rest is synchronous: never on a path inside a mount that this thread answers.
  */
-export interface Addon {
-  /** mount(2). `flags` are the kernel's MS_ bits; `options` hold at most 4095 bytes. */
-  mount(source: Bytes, target: Bytes, type: Bytes, flags: number, options: Bytes): Promise<void>;
-  /** umount2(2). */
-  umount2(target: Bytes, flags: number): Promise<void>;
+export interface Addon extends MountCalls, ProcessCalls {
   /** Two connected stream sockets. Both are the caller's to close; neither is inherited by children. */
   socketpair(): [number, number];
   /**
@@ -57,15 +55,7 @@ export interface Time {
 }
 
 /** The functions of addon.cc. */
-interface Exports extends IsalExports, Lz4Exports {
-  mount(
-    source: Uint8Array,
-    target: Uint8Array,
-    type: Uint8Array,
-    flags: number,
-    options: Uint8Array,
-  ): Promise<void>;
-  umount2(target: Uint8Array, flags: number): Promise<void>;
+interface Exports extends MountExports, ProcessExports, IsalExports, Lz4Exports {
   socketpair(): [number, number];
   receiveFd(socket: number, timeoutMs: number): Promise<number>;
   lgetxattr(path: Uint8Array, name: Uint8Array): Uint8Array;
@@ -102,9 +92,8 @@ function wrap(native: Exports): Addon {
   let isal: { readonly library: Isal | undefined } | undefined;
   let lz4: { readonly library: Lz4 | undefined } | undefined;
   return {
-    mount: (source, target, type, flags, options) =>
-      native.mount(bytes(source), bytes(target), bytes(type), flags, bytes(options)),
-    umount2: (target, flags) => native.umount2(bytes(target), flags),
+    ...mountCalls(native, bytes),
+    ...processCalls(native),
     socketpair: () => native.socketpair(),
     receiveFd: (socket, timeoutMs) => native.receiveFd(socket, timeoutMs),
     lgetxattr: (path, name) => native.lgetxattr(bytes(path), bytes(name)),

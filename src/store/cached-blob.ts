@@ -111,10 +111,13 @@ export class CachedBlob implements AsyncDisposable {
     const { cache } = this;
     if (cache.blob.digests === undefined) return false;
     if (await cache.trustVerifiedRecord()) return true;
+    // Before any is read: a mount waits for this.
+    for (const index of provableChunks(cache.blob)) {
+      if (!cache.isReady(index) && !cache.isClaimed(index)) return false;
+    }
     for (const index of provableChunks(cache.blob)) {
       throwIfAborted(signal);
       if (cache.isReady(index)) continue;
-      if (!cache.isClaimed(index)) return false;
       count(this.counts, await cache.verifyClaimed(index));
       if (!cache.isReady(index)) return false;
     }

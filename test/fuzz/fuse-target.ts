@@ -2,16 +2,17 @@ import { viewOf } from "#src/base/bytes.js";
 import { encodeInHeader } from "#src/format/fuse/header.js";
 import { FUSE_ERRORS, FUSE_OPCODES } from "#src/format/fuse/opcodes.js";
 import { BootstrapView } from "#src/image/bootstrap-view.js";
-import { Filesystem } from "#src/mount/filesystem.js";
 import { FuseHandler, REPLY_BUFFER_SIZE, REQUEST_BUFFER_SIZE } from "#src/mount/fuse-handler.js";
 import { answerInit } from "#src/mount/fuse-init.js";
+import { ImageFiles } from "#src/mount/image-files.js";
+import { Superblock } from "#src/mount/superblock.js";
 import { goldenBootstrap } from "../support/golden-blobs.ts";
 import type { FuzzTarget } from "./fuzz-target.ts";
 import { once } from "./once.ts";
 
 function request(opcode: number, nodeId: number, body: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(40 + body.length);
-  encodeInHeader(viewOf(bytes), 0, { length: bytes.length, opcode, unique: 8, nodeId });
+  encodeInHeader(viewOf(bytes), 0, { length: bytes.length, opcode, unique: 8, nodeId, pid: 1 });
   bytes.set(body, 40);
   return bytes;
 }
@@ -27,8 +28,13 @@ function requests(): Uint8Array[] {
   );
 }
 
-const golden = once(() => new BootstrapView(goldenBootstrap("nydusify/native").bytes));
-const handler = once(() => new FuseHandler(new Filesystem(golden()), []));
+const bootstrap = once(() => goldenBootstrap("nydusify/native").bytes);
+const golden = once(() => new BootstrapView(bootstrap()));
+const handler = once(() => {
+  const superblock = new Superblock("tree");
+  superblock.add(new ImageFiles({ number: 0, bootstrap: bootstrap(), blobs: [] }));
+  return new FuseHandler(superblock);
+});
 
 /** The nodes that the kernel may know, with the type bits of their modes. */
 const nodes = once(() => {

@@ -11,17 +11,27 @@ import { SUPER_FLAGS } from "#src/format/rafs/features.js";
 import { BootstrapView } from "#src/image/bootstrap-view.js";
 import { Filesystem } from "#src/mount/filesystem.js";
 import { FuseHandler, type Handled } from "#src/mount/fuse-handler.js";
+import { ImageFiles } from "#src/mount/image-files.js";
 import type { SharedBlob } from "#src/mount/mount-blob.js";
+import { Superblock } from "#src/mount/superblock.js";
 import { createReadyBits, setReady } from "#src/store/ready-bits.js";
 import { goldenBootstrap } from "../support/golden-blobs.ts";
 
-const view = new BootstrapView(goldenBootstrap("made/v6-zstd-blake3").bytes);
+const bootstrap = goldenBootstrap("made/v6-zstd-blake3").bytes;
+const view = new BootstrapView(bootstrap);
 const filesystem = new Filesystem(view);
+
+/** A handler of a superblock that is the tree of one image. */
+function handlerOf(bytes: Uint8Array, blobs: (SharedBlob | undefined)[]): FuseHandler {
+  const superblock = new Superblock("tree");
+  superblock.add(new ImageFiles({ number: 0, bootstrap: bytes, blobs }));
+  return new FuseHandler(superblock);
+}
 
 /** Sends one request to a handler; gives what became of it and the error and body of the reply. */
 function send(handler: FuseHandler, opcode: number, nodeId: number, body: Uint8Array) {
   const length = 40 + body.length;
-  encodeInHeader(viewOf(handler.request), 0, { length, opcode, unique: 8, nodeId });
+  encodeInHeader(viewOf(handler.request), 0, { length, opcode, unique: 8, nodeId, pid: 77 });
   handler.request.set(body, 40);
   const handled: Handled = handler.handle(length);
   const out = viewOf(handler.reply);
@@ -52,7 +62,7 @@ function lookup(handler: FuseHandler, ...path: readonly string[]): number {
 }
 
 describe("FuseHandler", () => {
-  const handler = new FuseHandler(filesystem, []);
+  const handler = handlerOf(bootstrap, []);
 
   it("finds names, with node ids made of nids", () => {
     const nid = filesystem.lookup(filesystem.rootNid, "sizes");
@@ -93,10 +103,16 @@ describe("FuseHandler", () => {
     }
   });
 
-  it("answers nothing to FORGET, BATCH_FORGET and INTERRUPT", () => {
-    for (const opcode of [FUSE_OPCODES.FORGET, FUSE_OPCODES.BATCH_FORGET, FUSE_OPCODES.INTERRUPT]) {
+  it("answers nothing to FORGET and BATCH_FORGET", () => {
+    for (const opcode of [FUSE_OPCODES.FORGET, FUSE_OPCODES.BATCH_FORGET]) {
       assert.equal(send(handler, opcode, 1, new Uint8Array(16)).handled, 0);
     }
+  });
+
+  it("passes on which request was interrupted", () => {
+    const body = new Uint8Array(8);
+    body[0] = 44;
+    assert.deepEqual(send(handler, FUSE_OPCODES.INTERRUPT, 0, body).handled, { interrupted: 44 });
   });
 
   it("refuses OPEN, OPENDIR and what it does not know with ENOSYS", () => {
@@ -124,7 +140,7 @@ describe("FuseHandler", () => {
     const flags = viewOf(bytes).getUint32(1152, true);
     assert.notEqual(flags & SUPER_FLAGS.HAS_XATTR, 0);
     viewOf(bytes).setUint32(1152, flags - SUPER_FLAGS.HAS_XATTR, true);
-    const plain = new FuseHandler(new Filesystem(new BootstrapView(bytes)), []);
+    const plain = handlerOf(bytes, []);
     const getxattr = send(plain, FUSE_OPCODES.GETXATTR, 1, Buffer.concat([Buffer.alloc(8), name("user.a")]));
     assert.equal(getxattr.error, FUSE_ERRORS.ENOSYS);
     assert.equal(send(plain, FUSE_OPCODES.LISTXATTR, 1, new Uint8Array(8)).error, FUSE_ERRORS.ENOSYS);
@@ -133,7 +149,7 @@ describe("FuseHandler", () => {
   it("hands a READ with a chunk that is not ready to somebody else", () => {
     const node = lookup(handler, "sizes", "f1048577");
     const { handled } = send(handler, FUSE_OPCODES.READ, node, readBody(100, 4096));
-    assert.deepEqual(handled, { unique: 8, nid: node - 2, offset: 100, size: 4096 });
+    assert.deepEqual(handled, { unique: 8, pid: 77, nodeId: node, offset: 100, size: 4096 });
   });
 
   it("answers any bytes with a reply that fits, and never throws", () => {
@@ -190,7 +206,7 @@ describe("FuseHandler over a cache file", () => {
 
   it("answers a READ from the place that the chunk table says, once all its chunks are ready", () => {
     const shared = blob();
-    const handler = new FuseHandler(filesystem, [shared]);
+    const handler = handlerOf(bootstrap, [shared]);
     const read = () => send(handler, FUSE_OPCODES.READ, nid + 2, readBody(0, 2 ** 20));
     for (const { chunkIndex } of pieces) {
       assert.notEqual(typeof read().handled, "number");
@@ -205,7 +221,7 @@ describe("FuseHandler over a cache file", () => {
   it("fails with EIO when the cache file was cut short, and when a chunk is shorter than the file needs", () => {
     const shared = blob();
     for (const { chunkIndex } of pieces) setReady(shared.ready, chunkIndex);
-    const handler = new FuseHandler(filesystem, [shared]);
+    const handler = handlerOf(bootstrap, [shared]);
     const last = Math.max(...pieces.map(({ chunkIndex }) => chunkIndex));
     ftruncateSync(fd, last * 2 ** 20 + 10);
     assert.equal(send(handler, FUSE_OPCODES.READ, nid + 2, readBody(0, 2 ** 20)).error, FUSE_ERRORS.EIO);

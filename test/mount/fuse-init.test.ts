@@ -9,7 +9,7 @@ import { answerInit } from "#src/mount/fuse-init.js";
 /** An INIT request as a kernel that speaks `major`.`minor` and can `flags` sends it. */
 function initRequest(major: number, minor: number, flags: number): Uint8Array {
   const bytes = new Uint8Array(40 + 64);
-  encodeInHeader(viewOf(bytes), 0, { length: 104, opcode: FUSE_OPCODES.INIT, unique: 2, nodeId: 0 });
+  encodeInHeader(viewOf(bytes), 0, { length: 104, opcode: FUSE_OPCODES.INIT, unique: 2, nodeId: 0, pid: 0 });
   viewOf(bytes).setUint32(40, major, true);
   viewOf(bytes).setUint32(44, minor, true);
   viewOf(bytes).setUint32(52, flags, true);
@@ -38,6 +38,15 @@ describe("answerInit()", () => {
       assert.match(problem ?? "", new RegExp(`FUSE ${major}\\.${minor}`));
       assert.equal(viewOf(bytes).getInt32(4, true), -FUSE_ERRORS.EPROTO);
     }
+  });
+
+  it("records whether the kernel can send requests again, which it says in its second word of flags", () => {
+    const request = initRequest(7, 45, 2 ** 30);
+    assert.deepEqual(answerInit(request).session, { version: 1, minor: 45, canResend: false });
+    viewOf(request).setUint32(56, 2 ** 7, true);
+    assert.deepEqual(answerInit(request).session, { version: 1, minor: 45, canResend: true });
+    viewOf(request).setUint32(52, 0, true);
+    assert.equal(answerInit(request).session?.canResend, false);
   });
 
   it("does not fall over a request that is too short", () => {

@@ -3,6 +3,29 @@ import { getSafeUint64, setSafeUint64 } from "../../base/bytes.ts";
 /** Bytes of the reply to GETXATTR and LISTXATTR that only tells a size. */
 export const FUSE_XATTR_SIZE_OUT_SIZE = 8;
 
+/** Bytes of the reply to OPEN. */
+export const FUSE_OPEN_OUT_SIZE = 16;
+
+/** How the kernel treats an opened file. */
+export const FUSE_OPEN_FLAGS = {
+  /** Nothing of it stays in the page cache. */
+  DIRECT_IO: 2 ** 0,
+  /** What the page cache holds of it is still good. */
+  KEEP_CACHE: 2 ** 1,
+  /** No FLUSH at close(2) (protocol 7.35). */
+  NOFLUSH: 2 ** 5,
+} as const;
+
+/**
+ * Writes the reply to OPEN: u64 fh, u32 open_flags, i32 backing_id. There is no file handle: READ names the inode.
+ *
+ * @see Linux include/uapi/linux/fuse.h, struct fuse_open_out
+ */
+export function encodeOpenOut(view: DataView, offset: number, flags: number): void {
+  for (let at = 0; at < FUSE_OPEN_OUT_SIZE; at += 4) view.setUint32(offset + at, 0, true);
+  view.setUint32(offset + 8, flags, true);
+}
+
 /** Bytes of the reply to STATFS. */
 export const FUSE_STATFS_OUT_SIZE = 80;
 

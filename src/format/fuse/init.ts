@@ -15,6 +15,8 @@ export const FUSE_MINOR_MIN = 31;
 export const FUSE_INIT_FLAGS = {
   /** Several READs of one file at once. */
   ASYNC_READ: 2 ** 0,
+  /** A direct READ may be one of several of its caller's; EROFS over files reads ahead with such. */
+  ASYNC_DIO: 2 ** 15,
   /** READDIRPLUS exists. */
   DO_READDIRPLUS: 2 ** 13,
   /** The kernel chooses between READDIR and READDIRPLUS by what the caller does. */
@@ -40,22 +42,33 @@ export interface FuseInitIn {
   readonly maxReadahead: number;
   /** Bits of FUSE_INIT_FLAGS and others: what the kernel can do. */
   readonly flags: number;
+  /** Whether the kernel knows FUSE_NOTIFY_RESEND (Linux 6.9). */
+  readonly canResend: boolean;
 }
+
+/** In `flags`: a second word of them follows (protocol 7.36). */
+const INIT_EXTENDED = 2 ** 30;
+
+/** In the second word. */
+const HAS_RESEND = 2 ** 7;
 
 /**
  * Reads the body of INIT.
  *
- * u32 major, u32 minor, u32 max_readahead, u32 flags; more since 7.36, which is of no use here.
+ * u32 major, u32 minor, u32 max_readahead, u32 flags; since 7.36 u32 flags2, u32 unused[11].
  *
  * @throws {RangeError} when it does not fit.
  * @see Linux include/uapi/linux/fuse.h, struct fuse_init_in
  */
 export function decodeInitIn(view: DataView, offset: number): FuseInitIn {
+  const flags = view.getUint32(offset + 12, true);
+  const isExtended = (flags & INIT_EXTENDED) !== 0 && offset + 20 <= view.byteLength;
   return {
     major: view.getUint32(offset, true),
     minor: view.getUint32(offset + 4, true),
     maxReadahead: view.getUint32(offset + 8, true),
-    flags: view.getUint32(offset + 12, true),
+    flags,
+    canResend: isExtended && (view.getUint32(offset + 16, true) & HAS_RESEND) !== 0,
   };
 }
 

@@ -22,13 +22,12 @@ export const FUSE_OPCODES = {
   READDIRPLUS: 44,
 } as const;
 
-/** True for requests that the kernel wants no answer to: answering one is an error. */
+/**
+ * True for requests that the kernel wants no answer to: answering one is an error. INTERRUPT may be answered, with
+ * EAGAIN for "tell me again".
+ */
 export function hasNoReply(opcode: number): boolean {
-  return (
-    opcode === FUSE_OPCODES.FORGET ||
-    opcode === FUSE_OPCODES.BATCH_FORGET ||
-    opcode === FUSE_OPCODES.INTERRUPT
-  );
+  return opcode === FUSE_OPCODES.FORGET || opcode === FUSE_OPCODES.BATCH_FORGET;
 }
 
 /** Numbers of the errors in replies, as Linux has them on every processor that Node.js supports. */
@@ -37,6 +36,7 @@ export const FUSE_ERRORS = {
   EINTR: 4,
   EIO: 5,
   E2BIG: 7,
+  EAGAIN: 11,
   EACCES: 13,
   ENOTDIR: 20,
   EINVAL: 22,
@@ -47,6 +47,7 @@ export const FUSE_ERRORS = {
   EPROTO: 71,
   EOVERFLOW: 75,
   ENOTSUP: 95,
+  ESTALE: 116,
 } as const;
 
 /** The node id of the root of every FUSE filesystem. */

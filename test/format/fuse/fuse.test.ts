@@ -19,7 +19,13 @@ import {
   readInSize,
 } from "#src/format/fuse/bodies.js";
 import { direntPlusSize, direntSize, encodeDirent } from "#src/format/fuse/dirent.js";
-import { decodeInHeader, encodeInHeader, encodeOutHeader, newInHeader } from "#src/format/fuse/header.js";
+import {
+  decodeInHeader,
+  encodeInHeader,
+  encodeOutHeader,
+  FUSE_UNIQUE_RESEND,
+  newInHeader,
+} from "#src/format/fuse/header.js";
 import { decodeInitIn, encodeInitOut, FUSE_INIT_OUT_SIZE } from "#src/format/fuse/init.js";
 import { FUSE_OPCODES, hasNoReply } from "#src/format/fuse/opcodes.js";
 
@@ -64,18 +70,37 @@ describe("decodeInHeader()", () => {
     );
     const header = newInHeader();
     decodeInHeader(request, 0, header);
-    assert.deepEqual(header, { length: 80, opcode: FUSE_OPCODES.READ, unique: 166, nodeId: 130 });
+    assert.deepEqual(header, {
+      length: 80,
+      opcode: FUSE_OPCODES.READ,
+      unique: 166,
+      nodeId: 130,
+      pid: 12_345,
+    });
     assert.equal(readInOffset(request, 40), 131_072);
     assert.equal(readInSize(request, 40), 1_048_576);
   });
 
   it("reads what encodeInHeader() writes", () => {
-    const header = { length: 41, opcode: 1, unique: 2 ** 40 + 2, nodeId: 2 ** 33 };
+    const header = { length: 41, opcode: 1, unique: 2 ** 40 + 2, nodeId: 2 ** 33, pid: 99 };
     const bytes = viewOf(new Uint8Array(40));
     encodeInHeader(bytes, 0, header);
     const back = newInHeader();
     decodeInHeader(bytes, 0, back);
     assert.deepEqual(back, header);
+  });
+
+  it("keeps apart what the kernel sends again, by the highest bit of the name", () => {
+    const again = view(
+      "28000000 01000000 0600000001000080 0100000000000000 00000000 00000000 00000000 0000 0000",
+    );
+    const header = newInHeader();
+    decodeInHeader(again, 0, header);
+    assert.equal(header.unique, FUSE_UNIQUE_RESEND + 2 ** 32 + 6);
+    assert.equal(
+      written(16, (out) => encodeOutHeader(out, 0, 0, 0, header.unique)),
+      hex("10000000 00000000 0600000001000080"),
+    );
   });
 
   it("throws RangeError when the request is cut short", () => {
@@ -98,12 +123,13 @@ describe("encodeOutHeader()", () => {
 
 describe("INIT", () => {
   it("is read as Linux 6.18 sends it", () => {
-    const request = view("07000000 2d000000 00000200 fbffff7f 7d000000");
+    const request = view("07000000 2d000000 00000200 fbffff7f fd050000");
     assert.deepEqual(decodeInitIn(request, 0), {
       major: 7,
       minor: 45,
       maxReadahead: 131_072,
       flags: 0x7fff_fffb,
+      canResend: true,
     });
   });
 
@@ -183,8 +209,8 @@ describe("the small replies", () => {
 });
 
 describe("hasNoReply()", () => {
-  it("holds for FORGET, BATCH_FORGET and INTERRUPT only", () => {
+  it("holds for FORGET and BATCH_FORGET only", () => {
     const silent = Object.values(FUSE_OPCODES).filter(hasNoReply);
-    assert.deepEqual(silent, [FUSE_OPCODES.FORGET, FUSE_OPCODES.INTERRUPT, FUSE_OPCODES.BATCH_FORGET]);
+    assert.deepEqual(silent, [FUSE_OPCODES.FORGET, FUSE_OPCODES.BATCH_FORGET]);
   });
 });

@@ -7,7 +7,16 @@ export const MOUNT_FLAGS = {
   RDONLY: 1,
   NOSUID: 2,
   NODEV: 4,
+  /** Shows a directory in a second place. */
+  BIND: 4096,
 } as const;
+
+/**
+ * Attributes of fsmount(2).
+ *
+ * @see Linux include/uapi/linux/mount.h, MOUNT_ATTR_RDONLY and the like
+ */
+export const MOUNT_ATTRIBUTES = { RDONLY: 1, NOSUID: 2, NODEV: 4 } as const;
 
 /**
  * Flags of umount2(2).
