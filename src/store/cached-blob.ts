@@ -162,7 +162,7 @@ function fillFrom(cache: ChunkCache, source: ChunkSource, counts: CacheCounts): 
     await cache.lend(options.signal, async (file, signal) => {
       for (const part of missing) {
         await source.fetch(cache.blob, part, { ...options, signal, file }, async (index, decoded) => {
-          if (decoded === undefined) cache.wrote(index);
+          if (decoded === undefined) file.wrote(index);
           else await cache.write(index, decoded);
           counts.fetchedChunks++;
           counts.fetchedBytes += cache.blob.table.decodedSizes[index] ?? 0;

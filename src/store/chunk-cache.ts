@@ -33,6 +33,16 @@ export interface CacheableBlob extends ChunkedBlob {
   readonly metaBytes?: Uint8Array;
 }
 
+/** The cache file in the hands of who fills it. */
+export interface LentFile extends ChunkFile {
+  /**
+   * Makes a chunk ready whose verified bytes were written.
+   *
+   * @throws {CodedError} ERR_CACHE_IO.
+   */
+  wrote(index: number): void;
+}
+
 export interface ChunkCacheOptions {
   /** Longest time a ready chunk waits for its bit on disk. @default 1000 */
   readonly flushDelayMs?: number;
@@ -155,19 +165,19 @@ export class ChunkCache implements AsyncDisposable {
     // A ready chunk may be under a reader's eyes, or the kernel's: its bytes are never written again.
     if (this.isReady(index)) return;
     await writeFully(this.#file, this.dataPath, this.#offsetOf(index), decoded);
-    this.wrote(index);
+    this.#wrote(index);
   }
 
   /**
-   * Lends the cache file to who writes chunks into it that are not ready, and then says so by {@link wrote}. The file
-   * stays open until that has ended.
+   * Lends the cache file to who writes chunks into it that are not ready, and then says so by {@link LentFile.wrote}. The
+   * file stays open until that has ended.
    *
    * @param work Is to stop when the signal that it gets fires: yours, or the file is being closed.
    * @throws {CodedError} ERR_CACHE_IO, and what the work throws.
    */
   async lend(
     signal: AbortSignal,
-    work: (file: ChunkFile, signal: AbortSignal) => Promise<void>,
+    work: (file: LentFile, signal: AbortSignal) => Promise<void>,
   ): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure;
     const stop = new AbortController();
@@ -177,7 +187,12 @@ export class ChunkCache implements AsyncDisposable {
     if (signal.aborted || this.#isClosed) abort();
     throwIfAborted(stop.signal);
     signal.addEventListener("abort", abort, { once: true });
-    const working = work({ fd: this.#file.fd, path: this.dataPath }, stop.signal);
+    const wrote = (index: number): void => {
+      // Nobody knows whether what was written around a failed sync will ever be on the disk.
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#wrote(index);
+    };
+    const working = work({ fd: this.#file.fd, path: this.dataPath, wrote }, stop.signal);
     this.#lent.set(working, stop);
     try {
       await working;
@@ -187,8 +202,7 @@ export class ChunkCache implements AsyncDisposable {
     }
   }
 
-  /** Makes a chunk ready whose verified bytes are in the file. */
-  wrote(index: number): void {
+  #wrote(index: number): void {
     if (this.isReady(index)) return;
     this.#markReady(index);
     this.#dirty.push(index);

@@ -7,7 +7,6 @@ import { S3Server } from "../support/s3-server.ts";
 
 const made = makeBlob(20);
 const { id } = made.blob;
-const environment = { ...process.env };
 let server: S3Server;
 
 before(async () => {
@@ -18,7 +17,7 @@ before(async () => {
 
 after(async () => {
   await server[Symbol.asyncDispose]();
-  process.env = environment;
+  for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]) delete process.env[name];
 });
 
 function open(prefix = "nydus/"): S3Source {

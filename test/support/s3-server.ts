@@ -1,22 +1,16 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-
-interface Rver {
-  run(): Promise<AddressInfo>;
-  close(): Promise<void>;
-}
+import S3rver from "s3rver";
 
 /** An S3 server on a loopback port, with a bucket in a temporary folder. Its login is S3RVER, S3RVER. */
 export class S3Server implements AsyncDisposable {
   readonly endpoint: string;
   readonly bucket = "images";
-  readonly #server: Rver;
+  readonly #server: S3rver;
   readonly #folder: string;
 
-  private constructor(server: Rver, folder: string, port: number) {
+  private constructor(server: S3rver, folder: string, port: number) {
     this.#server = server;
     this.#folder = folder;
     this.endpoint = `http://127.0.0.1:${port}`;
@@ -24,7 +18,6 @@ export class S3Server implements AsyncDisposable {
 
   static async start(): Promise<S3Server> {
     const folder = mkdtempSync(join(tmpdir(), "nydus-s3-"));
-    const S3rver = createRequire(import.meta.url)("s3rver") as new (options: object) => Rver;
     const server = new S3rver({
       port: 0,
       address: "127.0.0.1",
