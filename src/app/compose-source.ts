@@ -4,6 +4,7 @@ import { CachedBlobs } from "../store/cached-blobs.ts";
 import { DecodedSource } from "../store/decoded-source.ts";
 import { hedgedBlobs } from "../store/hedged-blobs.ts";
 import { RequestSlots } from "../store/request-slots.ts";
+import { tracedBlobs, tracedChunks } from "../store/traced.ts";
 import type { NydusImage } from "./nydus-image.ts";
 
 /** The read path of one image. */
@@ -46,11 +47,11 @@ export function composeNodeSource(
   const network = networkOf(image, workers, shared.slots);
   const blobs = new ImageBlobs(shared, {
     load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
-    source: network,
+    source: tracedChunks(network),
   });
   return { blobs, network };
 }
 
 function networkOf(image: NydusImage, threads: ChunkWorkers, slots: RequestSlots): DecodedSource {
-  return new DecodedSource(hedgedBlobs(image.source), { threads, slots });
+  return new DecodedSource(hedgedBlobs(tracedBlobs(image.source)), { threads, slots });
 }

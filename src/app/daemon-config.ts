@@ -36,6 +36,13 @@ const CONFIG = v.strictObject({
       credentials: v.optional(v.record(v.string(), LOGIN)),
     }),
   ),
+  http: v.optional(
+    v.strictObject({
+      listen: v.optional(v.pipe(v.string(), v.maxLength(300))),
+      hungReadAfter: v.optional(v.string()),
+    }),
+  ),
+  tracing: v.optional(v.strictObject({ endpoint: v.optional(v.pipe(v.string(), v.maxLength(MAX_PATH))) })),
 });
 
 /** The settings of a node daemon, complete. Durations are milliseconds. */
@@ -57,6 +64,15 @@ export interface DaemonConfig {
     readonly credentialFiles: readonly string[];
     /** By registry, `HOST[:PORT]`. */
     readonly credentials: Readonly<Record<string, { readonly username: string; readonly password: string }>>;
+  };
+  readonly http: {
+    /** Absent: nowhere. */
+    readonly listen: { readonly host: string; readonly port: number } | undefined;
+    readonly hungReadAfterMs: number;
+  };
+  readonly tracing: {
+    /** Absent: what the environment says. */
+    readonly endpoint: string | undefined;
   };
 }
 
@@ -106,6 +122,17 @@ credentialFiles = []
 # [registry.credentials."registry.example"]
 # username = "someone"
 # password = "secret"
+
+[http]
+# HOST:PORT where /metrics, /healthz and /readyz are answered, to everybody who reaches it. Empty: nowhere.
+listen = ""
+
+# A read that has waited for longer counts as hung in the metrics.
+hungReadAfter = "10s"
+
+[tracing]
+# Base URL of a receiver of spans (OTLP over HTTP). Empty: what OTEL_EXPORTER_OTLP_ENDPOINT says, or none.
+endpoint = ""
 `;
 
 /**
@@ -131,7 +158,7 @@ export function parseDaemonConfig(text: string, name: string): DaemonConfig {
     const { key, wanted, isUnknown } = checked.fault;
     throw invalid(name, isUnknown ? `there is no key ${key}` : `${key}: wanted ${wanted}`);
   }
-  const { registry = {}, ...given } = checked.value;
+  const { registry = {}, http = {}, tracing = {}, ...given } = checked.value;
   const duration = (key: string, value: string, minimumMs: number): number =>
     integerOption(`${key} in ms`, parseDuration(key, value), minimumMs, 86_400_000);
   return {
@@ -150,7 +177,28 @@ export function parseDaemonConfig(text: string, name: string): DaemonConfig {
       credentialFiles: registry.credentialFiles ?? [],
       credentials: registry.credentials ?? {},
     },
+    http: {
+      listen: parseListen(name, http.listen ?? ""),
+      hungReadAfterMs: duration("http.hungReadAfter", http.hungReadAfter ?? "10s", 1),
+    },
+    tracing: { endpoint: parseEndpoint(name, tracing.endpoint ?? "") },
   };
+}
+
+function parseListen(name: string, text: string): DaemonConfig["http"]["listen"] {
+  if (text === "") return undefined;
+  const [, address, host, port] = /^(?:\[([\da-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(text) ?? [];
+  if (Number(port) <= 65_535) return { host: address ?? host ?? "", port: Number(port) };
+  throw invalid(name, "http.listen: wanted HOST:PORT");
+}
+
+function parseEndpoint(name: string, text: string): string | undefined {
+  if (text === "") return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  // A login belongs into OTEL_EXPORTER_OTLP_HEADERS: this URL is shown.
+  const isPlain = url?.username === "" && url.password === "" && url.search === "" && url.hash === "";
+  if (isPlain && /^https?:$/.test(url.protocol)) return text;
+  throw invalid(name, "tracing.endpoint: wanted an http or https URL without login and query");
 }
 
 /** Where a daemon listens, and its clients ask, when nothing else is said. */

@@ -6,7 +6,9 @@
  */
 import { isCoded } from "../base/errors.ts";
 import { addon } from "../native/addon.ts";
+import { EventLog } from "../node/event-log.ts";
 import type { DaemonMessage, SupervisorMessage } from "../node/supervisor-messages.ts";
+import { openJsonLog } from "../telemetry/json-log.ts";
 import { Daemon } from "./daemon.ts";
 
 const SIGKILL = 9;
@@ -55,9 +57,9 @@ process.on("message", (message: SupervisorMessage) => {
   hear(message).catch((error: unknown) => {
     const { name, message: text, stack } = error instanceof Error ? error : new Error(String(error));
     const code = isCoded(error) ? error.code : "ERR_UNCLASSIFIED";
-    process.stderr.write(
-      `${JSON.stringify({ timeMs: Date.now(), event: "daemon.failed", code, message: text, ...(code === "ERR_UNCLASSIFIED" && { name, stack }) })}\n`,
-    );
+    const bug = code === "ERR_UNCLASSIFIED" ? { name, stack } : {};
+    const log = new EventLog([], undefined, openJsonLog(process.stderr.fd));
+    log.add("daemon.failed", { code, message: text, ...bug });
     end();
   });
 });

@@ -11,6 +11,7 @@ import { type NodeState, readState, type SavedImage, STATE_VERSION } from "../no
 import { StateWriter } from "../node/state-writer.ts";
 import type { StartMessage } from "../node/supervisor-messages.ts";
 import { makeDirectory } from "../store/make-directory.ts";
+import type { EventName } from "../telemetry/events.ts";
 import type { DaemonConfig } from "./daemon-config.ts";
 import { startDecodeWorkers } from "./decode-workers.ts";
 import { ImageAccess } from "./image-access.ts";
@@ -216,7 +217,7 @@ export class DaemonService {
     this.#logError("image.failed", error, { image: saved.name });
   }
 
-  #logError(event: string, error: unknown, fields: Readonly<Record<string, string>> = {}): void {
+  #logError(event: EventName, error: unknown, fields: Readonly<Record<string, string>> = {}): void {
     const message = error instanceof Error ? error.message : String(error);
     this.#log.add(event, { ...fields, code: isCoded(error) ? error.code : "ERR_UNCLASSIFIED", message });
   }

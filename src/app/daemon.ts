@@ -6,9 +6,12 @@ import { JsonServer } from "../net/json-server.ts";
 import { EventLog } from "../node/event-log.ts";
 import { type DaemonMessage, INHERITED_FDS, type StartMessage } from "../node/supervisor-messages.ts";
 import { makeDirectory } from "../store/make-directory.ts";
+import { openJsonLog } from "../telemetry/json-log.ts";
+import { collectDaemon } from "./collect-daemon.ts";
 import { type DaemonConfig, readDaemonConfig } from "./daemon-config.ts";
 import { daemonRoutes } from "./daemon-routes.ts";
 import { DaemonService } from "./daemon-service.ts";
+import { DaemonTelemetry } from "./daemon-telemetry.ts";
 
 /** Milliseconds that calls under way get at the end. */
 const LAST_CALLS_MS = 2000;
@@ -27,19 +30,27 @@ export interface DaemonSetup {
   readonly tell: (message: DaemonMessage) => void;
 }
 
-/** A daemon process between `start` and `leave`: service and control socket, and what it tells its supervisor. */
+/** A daemon process between `start` and `leave`: service, control socket and telemetry, and what it tells its supervisor. */
 export class Daemon {
   readonly #setup: DaemonSetup;
   readonly #log: EventLog;
   readonly #service: DaemonService;
+  readonly #telemetry: DaemonTelemetry;
   #config: DaemonConfig;
   #server: JsonServer | undefined;
 
-  private constructor(setup: DaemonSetup, log: EventLog, config: DaemonConfig, service: DaemonService) {
+  private constructor(
+    setup: DaemonSetup,
+    log: EventLog,
+    config: DaemonConfig,
+    service: DaemonService,
+    telemetry: DaemonTelemetry,
+  ) {
     this.#setup = setup;
     this.#log = log;
     this.#config = config;
     this.#service = service;
+    this.#telemetry = telemetry;
   }
 
   /**
@@ -49,9 +60,11 @@ export class Daemon {
    */
   static async load(setup: DaemonSetup): Promise<Daemon> {
     const { start, configFile, tell } = setup;
-    const log = new EventLog(start.events, (event) => tell({ type: "event", event }));
+    const write = openJsonLog(process.stderr.fd);
+    const log = new EventLog(start.events, (event) => tell({ type: "event", event }), write);
     const config = await readDaemonConfig(configFile);
-    return new Daemon(setup, log, config, await DaemonService.load(config, start, log));
+    const telemetry = await DaemonTelemetry.start(config, log);
+    return new Daemon(setup, log, config, await DaemonService.load(config, start, log), telemetry);
   }
 
   /**
@@ -64,7 +77,9 @@ export class Daemon {
     const { start, tell } = this.#setup;
     await this.#service.serve(INHERITED_FDS.fuse, isFresh);
     tell({ type: "serving", canResend: this.#service.node.session.canResend });
+    await this.#telemetry.listen(collectDaemon(this.#service, start, !isFresh));
     await this.#service.restoreMounts(isFresh);
+    this.#telemetry.isReady = true;
     this.#server = new JsonServer({
       routes: daemonRoutes({
         service: this.#service,
@@ -89,7 +104,11 @@ export class Daemon {
 
   /** Ends serving for a successor, or for good when the mounts are taken away too. */
   async leave(unmount: boolean): Promise<void> {
-    const closing = this.#server?.[Symbol.asyncDispose]();
+    // While it still serves: nobody waits for the last spans.
+    const closing = Promise.all([
+      this.#server?.[Symbol.asyncDispose](),
+      this.#telemetry[Symbol.asyncDispose](),
+    ]);
     await Promise.race([closing, new Promise((resolve) => setTimeout(resolve, LAST_CALLS_MS))]);
     // Nobody comes after this one: whoever asks shall hear so at once.
     if (unmount && !this.#setup.start.hasControlSocket) rmSync(this.#config.socket, { force: true });
@@ -115,7 +134,7 @@ export class Daemon {
   }
 
   /** Writes down that something that nobody waits for has failed. */
-  reportFailure(what: string, error: unknown): void {
+  reportFailure(what: "reload" | "upgrade", error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
     this.#log.add(`${what}.failed`, { code: isCoded(error) ? error.code : "ERR_UNCLASSIFIED", message });
   }

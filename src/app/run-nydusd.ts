@@ -1,10 +1,11 @@
-import { appendFileSync } from "node:fs";
+import { openSync } from "node:fs";
 import { readFile, realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { JsonServer } from "../net/json-server.ts";
 import { EventLog } from "../node/event-log.ts";
 import { makeDirectory } from "../store/make-directory.ts";
+import { openJsonLog } from "../telemetry/json-log.ts";
 import { MAX_NYDUSD_CONFIG_SIZE } from "./nydusd-config.ts";
 import { formatNydusdError, nydusdRoutes } from "./nydusd-routes.ts";
 import { NydusdService } from "./nydusd-service.ts";
@@ -29,8 +30,11 @@ export interface NydusdCommand {
 export async function runNydusd(command: NydusdCommand, signal: AbortSignal): Promise<void> {
   if (process.getuid?.() !== 0) throw new CodedError("ERR_MOUNT_FAILED", "nydus-daemon must run as root");
   const { apiSocket, logFile } = command;
-  const write = logFile === undefined ? undefined : (line: string) => appendFileSync(logFile, line);
-  const log = new EventLog([], undefined, write);
+  const log = new EventLog(
+    [],
+    undefined,
+    openJsonLog(logFile === undefined ? process.stderr.fd : openLog(logFile)),
+  );
   await makeDirectory(command.mountpoint);
   await makeDirectory(dirname(apiSocket));
   const service = await NydusdService.start(
@@ -61,6 +65,14 @@ export async function runNydusd(command: NydusdCommand, signal: AbortSignal): Pr
   } finally {
     await service.close();
     await server[Symbol.asyncDispose]();
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, "a", 0o600);
+  } catch (cause) {
+    throw new CodedError("ERR_TARGET_IO", `log file ${path}`, { cause });
   }
 }
 

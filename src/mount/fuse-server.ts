@@ -1,3 +1,4 @@
+import { tracingChannel } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { readSync, write, writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
@@ -6,6 +7,7 @@ import { Worker } from "node:worker_threads";
 import { viewOf } from "../base/bytes.ts";
 import { CodedError } from "../base/errors.ts";
 import { integerOption } from "../base/options.ts";
+import { type ReadTrace, TRACE_POINTS } from "../base/trace-points.ts";
 import { encodeOutHeader, FUSE_OUT_HEADER_SIZE } from "../format/fuse/header.ts";
 import { encodeInvalidEntry, encodeInvalidInode, encodeResend } from "../format/fuse/notify.ts";
 import { FUSE_ERRORS, FUSE_ROOT_ID } from "../format/fuse/opcodes.ts";
@@ -52,6 +54,9 @@ const LOOK_INTERVAL_MS = 5;
 
 /** Looks at exit, when nothing but looking is possible. */
 const MAX_EXIT_LOOKS = 200;
+
+// A channel belongs to the process: whoever names it gets the same.
+const READS = tracingChannel<unknown, ReadTrace>(TRACE_POINTS.read);
 
 /** How to serve. */
 export interface FuseServerOptions {
@@ -310,21 +315,17 @@ export class FuseServer {
   }
 
   /** Answers a READ that a worker could not: with bytes, or with an error, in any case before the deadline. */
-  async #serve({ unique, pid, nodeId, offset, size }: MissedRead): Promise<void> {
+  async #serve(miss: MissedRead): Promise<void> {
     this.#serving++;
+    const { unique, nodeId, offset, size } = miss;
     let image: ServedImage | undefined;
     try {
       const read = this.#superblock.read(nodeId, offset, size);
       const served = this.#images.get(read.image.number);
       if (served === undefined) throw new StaleNode(`image ${read.image.number} is gone`);
       image = served;
-      const what = `${size} bytes at ${offset} of node ${nodeId} of ${served.name}`;
-      const work = (signal: AbortSignal) =>
-        this.#complete(served, read, () => this.#superblock.read(nodeId, offset, size), signal);
-      const complete = await this.#interrupted.during(unique, pid, (controller) =>
-        served.pending.run(what, work, controller),
-      );
-      this.#writeBytes(complete, unique);
+      const trace: ReadTrace = { image: served.name, nodeId, offset, size };
+      await READS.tracePromise(() => this.#answerMiss(miss, served, read), trace);
     } catch (error) {
       const isInterrupted = InterruptedReads.is(error);
       this.#writeError(unique, isInterrupted ? FUSE_ERRORS.EINTR : FUSE_ERRORS.EIO);
@@ -332,6 +333,20 @@ export class FuseServer {
     } finally {
       this.#serving--;
     }
+  }
+
+  async #answerMiss(
+    { unique, pid, nodeId, offset, size }: MissedRead,
+    image: ServedImage,
+    read: FileRead,
+  ): Promise<void> {
+    const what = `${size} bytes at ${offset} of node ${nodeId} of ${image.name}`;
+    const work = (signal: AbortSignal) =>
+      this.#complete(image, read, () => this.#superblock.read(nodeId, offset, size), signal);
+    const complete = await this.#interrupted.during(unique, pid, (controller) =>
+      image.pending.run(what, work, controller),
+    );
+    this.#writeBytes(complete, unique);
   }
 
   /** Fetches what a READ lacks. A blob that is read as a file must be opened before it is known what that is. */

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { CodedError } from "../base/errors.ts";
 
 /** Milliseconds between two looks at a reader that got a signal. */
 const LOOK_INTERVAL_MS = 50;
@@ -7,8 +8,10 @@ const LOOK_INTERVAL_MS = 50;
 const KILL_BIT = 1n << 8n;
 
 /** Why a read ended: its reader is being killed. */
-class ReaderKilled extends Error {
-  override readonly name = "ReaderKilled";
+class ReaderKilled extends CodedError {
+  constructor(pid: number) {
+    super("ERR_ABORTED", `thread ${pid} is being killed`);
+  }
 }
 
 /**
@@ -57,7 +60,7 @@ export class InterruptedReads {
 
   #watch(unique: number, pid: number, controller: AbortController): void {
     if (this.#waiting.get(unique)?.controller !== controller) return;
-    if (isBeingKilled(pid)) controller.abort(new ReaderKilled(`thread ${pid} is being killed`));
+    if (isBeingKilled(pid)) controller.abort(new ReaderKilled(pid));
     else setTimeout(() => this.#watch(unique, pid, controller), LOOK_INTERVAL_MS);
   }
 }

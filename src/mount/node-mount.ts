@@ -123,6 +123,11 @@ export class NodeMount implements AsyncDisposable {
     return this.#server.counts();
   }
 
+  /** How many threads answer the kernel. */
+  get running(): number {
+    return this.#server.running;
+  }
+
   /** Ends the workers while the process exits, when no promise settles any more. */
   closeAtExit(): void {
     this.#server.closeAtExit();

@@ -16,6 +16,7 @@ import { HttpResponse } from "./http-response.ts";
 import { type ProxyChoice, proxyAuthorization } from "./proxy.ts";
 import { DEFAULT_RATE, RateFloor, type RateLimits } from "./rate-floor.ts";
 import { redactUrl } from "./redact.ts";
+import { traceExchange } from "./trace-exchange.ts";
 
 /** One request. */
 export interface HttpRequest {
@@ -104,6 +105,7 @@ export class HttpClient implements AsyncDisposable {
     if (this.#isClosed) throw closedError(url);
     const outgoing = this.#start(request);
     this.#underWay.add(outgoing);
+    traceExchange(outgoing, url);
     outgoing.once("close", () => this.#underWay.delete(outgoing));
     const rate = new RateFloor(this.#clock, this.#rate);
     this.#watch(outgoing, request);

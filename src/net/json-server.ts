@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { chmodSync, renameSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { CodedError, ERRORS } from "../base/errors.ts";
 
 /** Bytes of the body of a request. */
@@ -72,6 +73,26 @@ export class JsonServer implements AsyncDisposable {
     } finally {
       process.umask(before);
     }
+  }
+
+  /**
+   * Listens at a TCP address, for everybody who reaches it.
+   *
+   * @param port 0 for any that is free.
+   * @returns `HOST:PORT` as it came to be.
+   * @throws {CodedError} ERR_TARGET_IO.
+   */
+  async listenTcp(host: string, port: number): Promise<string> {
+    this.#server.maxConnections = MAX_REQUESTS;
+    try {
+      this.#server.listen(port, host);
+      await once(this.#server, "listening");
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      throw new CodedError("ERR_TARGET_IO", `address ${host}:${port}: ${code}`, { cause });
+    }
+    const { address, family, port: bound } = this.#server.address() as AddressInfo;
+    return family === "IPv6" ? `[${address}]:${bound}` : `${address}:${bound}`;
   }
 
   /** Listens at a socket that somebody else has opened. */

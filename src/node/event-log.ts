@@ -1,3 +1,5 @@
+import { EVENTS, type EventName } from "../telemetry/events.ts";
+import { redactText } from "../telemetry/redact-text.ts";
 import type { NodeEvent } from "./supervisor-messages.ts";
 
 /** Events that are kept. */
@@ -7,10 +9,13 @@ const EVENTS_KEPT = 256;
 const MAX_FAILURES = 20;
 const FAILURES_MS = 10_000;
 
+/** An event of this version's table. */
+type NamedEvent = NodeEvent & { readonly event: EventName };
+
 /** The last events of a node, and one line of JSON on stderr for each new one. */
 export class EventLog {
   readonly #events: NodeEvent[];
-  readonly #write: (line: string) => void;
+  readonly #write: (event: NamedEvent) => void;
   readonly #onAdd: (event: NodeEvent) => void;
   /** By event: since when it was counted, how often, and how often it was not told. */
   readonly #failures = new Map<string, { startMs: number; count: number; untold: number }>();
@@ -18,11 +23,12 @@ export class EventLog {
   /**
    * @param earlier Events from before, which are not written again.
    * @param onAdd Told of every new event.
+   * @param write Writes one down. A supervisor does without a library for it.
    */
   constructor(
     earlier: readonly NodeEvent[] = [],
     onAdd: (event: NodeEvent) => void = () => undefined,
-    write: (line: string) => void = (line) => process.stderr.write(line),
+    write: (event: NamedEvent) => void = writeLine,
   ) {
     this.#events = earlier.slice(-EVENTS_KEPT);
     this.#onAdd = onAdd;
@@ -35,16 +41,25 @@ export class EventLog {
   }
 
   /**
-   * Keeps and writes an event of this process. Fields never hold secrets. Of what fails again and again (`….failed`) at
+   * Keeps and writes an event of this process. Fields never hold secrets; what looks like one is taken out. Of what fails again and again (`….failed`) at
    * most 20 in 10 s are told; the next one says how many were not.
    */
-  add(event: string, fields: Readonly<Record<string, string | number | boolean | undefined>> = {}): void {
+  add(event: EventName, fields: Readonly<Record<string, string | number | boolean | undefined>> = {}): void {
     const untold = event.endsWith(".failed") ? this.#countFailure(event) : 0;
     if (untold === undefined) return;
-    const row: NodeEvent = { timeMs: Date.now(), event, ...fields, ...(untold > 0 && { untold }) };
+    const cleaned = Object.entries(fields).map(([name, value]) => [
+      name,
+      typeof value === "string" ? redactText(value) : value,
+    ]);
+    const row = {
+      timeMs: Date.now(),
+      event,
+      ...Object.fromEntries(cleaned),
+      ...(untold > 0 && { untold }),
+    } satisfies NodeEvent;
     this.keep(row);
     this.#onAdd(row);
-    this.#write(`${JSON.stringify(row)}\n`);
+    this.#write(row);
   }
 
   /** How many were not told before this one; undefined when this one is not told either. */
@@ -67,4 +82,8 @@ export class EventLog {
     this.#events.push(event);
     if (this.#events.length > EVENTS_KEPT) this.#events.shift();
   }
+}
+
+function writeLine(event: NamedEvent): void {
+  process.stderr.write(`${JSON.stringify({ level: EVENTS[event.event].level, ...event })}\n`);
 }

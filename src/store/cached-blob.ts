@@ -1,4 +1,6 @@
+import { tracingChannel } from "node:diagnostics_channel";
 import { throwIfAborted } from "../base/abort.ts";
+import { type EnsureTrace, TRACE_POINTS } from "../base/trace-points.ts";
 import type { ChunkCache } from "./chunk-cache.ts";
 import { runsWhere } from "./chunk-run.ts";
 import type { ChunkRun, ChunkSource, FetchOptions } from "./chunk-source.ts";
@@ -22,6 +24,9 @@ export interface CacheCounts {
   fetchedChunks: number;
   fetchedBytes: number;
 }
+
+// A channel belongs to the process: whoever names it gets the same.
+const ENSURES = tracingChannel<unknown, EnsureTrace>(TRACE_POINTS.ensure);
 
 /** One blob of a mounted image: its cache files, and where the chunks come from that they lack. */
 export class CachedBlob implements AsyncDisposable {
@@ -54,11 +59,13 @@ export class CachedBlob implements AsyncDisposable {
     this.counts.misses += misses;
     if (misses === 0) return;
     throwIfAborted(options.signal);
-    await Promise.all(
-      missing.map((part) =>
-        options.class === "demand" ? this.#fetchAhead(part, options) : this.#flights.fetch(part, options),
-      ),
-    );
+    const fill = (): Promise<unknown> =>
+      Promise.all(
+        missing.map((part) =>
+          options.class === "demand" ? this.#fetchAhead(part, options) : this.#flights.fetch(part, options),
+        ),
+      );
+    await ENSURES.tracePromise(fill, { blobId: this.cache.blob.id, ...run, class: options.class });
   }
 
   /**

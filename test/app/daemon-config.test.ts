@@ -16,8 +16,10 @@ describe("DEFAULT_CONFIG_TEXT", () => {
   it("says what an empty configuration gives, of every key", () => {
     const parsed = parseDaemonConfig(DEFAULT_CONFIG_TEXT, "default");
     assert.deepEqual(parsed, parseDaemonConfig("", "empty"));
-    const { registry, ...rest } = parsed;
-    const keys = [...Object.keys(rest).map((key) => key.replace(/Ms$/, "")), ...Object.keys(registry)];
+    const { registry, http, tracing, ...rest } = parsed;
+    const keys = [rest, registry, http, tracing]
+      .flatMap((table) => Object.keys(table))
+      .map((key) => key.replace(/Ms$/, ""));
     for (const key of keys)
       assert.match(DEFAULT_CONFIG_TEXT, new RegExp(`^(?:# ?\\[registry\\.)?${key}\\b`, "m"));
   });
@@ -47,7 +49,20 @@ describe("parseDaemonConfig()", () => {
     assert.ok(!JSON.stringify(redactedConfig(config)).includes("pl4nted"));
   });
 
+  it("reads addresses", () => {
+    const listen = (text: string) => parseDaemonConfig(`[http]\nlisten = "${text}"`, "file").http.listen;
+    assert.deepEqual(listen("127.0.0.1:9120"), { host: "127.0.0.1", port: 9120 });
+    assert.deepEqual(listen("[::1]:0"), { host: "::1", port: 0 });
+    assert.deepEqual(listen("node-1.example:80"), { host: "node-1.example", port: 80 });
+  });
+
   for (const [what, text] of [
+    ["an address without a port", '[http]\nlisten = "127.0.0.1"'],
+    ["a port that there is not", '[http]\nlisten = "127.0.0.1:65536"'],
+    ["a port without an address", '[http]\nlisten = ":9120"'],
+    ["an endpoint with a login", '[tracing]\nendpoint = "http://me:pl4nted@127.0.0.1:4318"'],
+    ["an endpoint with a query", '[tracing]\nendpoint = "http://127.0.0.1:4318?token=pl4nted"'],
+    ["an endpoint that is no URL", '[tracing]\nendpoint = "pl4nted"'],
     ["an unknown key", "cacheDirektory = '/x'"],
     ["an unknown key of a table", "[registry]\nplainHTTP = true"],
     ["a relative path", "cacheDirectory = 'x'"],

@@ -55,7 +55,8 @@ describe("nydus-daemon under systemd", () => {
     await using systemd = new FakeSystemd(node);
     const first = await node.until(() => node.status());
     assert.match(systemd.said, /^FDSTORE=1 FDNAME=fuse$/m);
-    assert.match(systemd.said, /^READY=1 /m);
+    // The daemon answers before its supervisor has heard of it.
+    await node.until(async () => /^READY=1 /m.test(systemd.said));
     const { mountpoint } = await node.mount({ image: `oci:${folder.path}/image:x` });
     const load = await VerifiedLoad.start(mountpoint, original, 4);
     let { supervisorPid, pid } = first;

@@ -97,4 +97,18 @@ describe("JsonServer", () => {
     await once(garbage, "close");
     assert.equal((await ask(socket, "GET", "/x")).status, 200);
   });
+
+  it("listens at a TCP address, says which, and answers text as text", async () => {
+    await using server = new JsonServer({ routes: { "GET /x": () => "ok\n" }, onError: () => undefined });
+    const address = await server.listenTcp("127.0.0.1", 0);
+    const response = await fetch(`http://${address}/x`);
+    assert.deepEqual(
+      [response.status, response.headers.get("content-type"), await response.text()],
+      [200, "text/plain", "ok\n"],
+    );
+    await using second = new JsonServer({ routes: {}, onError: () => undefined });
+    const port = Number(new URL(`http://${address}`).port);
+    await assert.rejects(second.listenTcp("127.0.0.1", port), { code: "ERR_TARGET_IO" });
+    await assert.rejects(second.listenTcp("host.invalid", port), { code: "ERR_TARGET_IO" });
+  });
 });

@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { runNydusd } from "../../app/run-nydusd.ts";
 import { CodedError } from "../../base/errors.ts";
 import { finishCommand, integerArgument } from "../program.ts";
 
@@ -53,6 +52,8 @@ export function addNydusdCommands(program: Command): void {
       if (apisock === undefined || mountpoint === undefined) {
         throw new CodedError("ERR_OPTION_INVALID", "--apisock and --mountpoint must be given");
       }
+      // Not for the supervisor, which is this program too: it would keep all of it in memory.
+      const { runNydusd } = await import("../../app/run-nydusd.ts");
       await runNydusd(
         {
           apiSocket: apisock,
