@@ -128,6 +128,15 @@ describe("the folders of src", () => {
     assert.deepEqual(long, []);
   });
 
+  it("know nothing above ChunkSource of where bytes come from", () => {
+    const above = /^(?:mount|daemon)\/|^store\/(?:cached-blobs?|chunk-cache|single-flight|read-ahead)\.ts$/;
+    const wrong = files.filter((path) => {
+      const imported = readFileSync(join(SOURCE, path), "utf8").match(/import [^;]*;/g) ?? [];
+      return above.test(path) && imported.some((line) => /\b(?:BlobSource|DecodedSource)\b/.test(line));
+    });
+    assert.deepEqual(wrong, []);
+  });
+
   it("reach the addon only through src/native", () => {
     const wrong = files.filter(
       (path) =>

@@ -176,24 +176,21 @@ async function readChunks(
 ): Promise<Omit<BlobCheck, "size">> {
   const { storedSizes, count } = chunked.table;
   const source = new DecodedSource(blobs);
+  const isDone = new Uint8Array(count);
   let faults = 0;
   // A v5 bootstrap says nothing of chunks that no file uses.
   for (const run of runsWhere({ first: 0, count }, (index) => storedSizes[index] !== 0)) {
-    const end = run.first + run.count;
-    for (let next = run.first; next < end; ) {
+    for (let left = [run]; left.length > 0; left = runsWhere(run, (index) => isDone[index] === 0)) {
       try {
-        await source.fetch(
-          chunked,
-          { first: next, count: end - next },
-          { class: "prefetch", ...options },
-          (index) => {
-            next = index + 1;
-          },
-        );
+        for (const part of left) {
+          await source.fetch(chunked, part, { class: "prefetch", ...options }, (index) => {
+            isDone[index] = 1;
+          });
+        }
       } catch (error) {
         findings.addError(error, `blob ${chunked.id}`);
-        // Chunks come in order: the one behind the last good one is the broken one.
-        next++;
+        // All before the broken one of the first failure were given.
+        isDone[isDone.indexOf(0, run.first)] = 1;
         if (isCoded(error, "ERR_CHUNK_NOT_FOUND") || ++faults >= MAX_FINDINGS_PER_PLACE) {
           return { chunks: source.counts.chunks, unverified: source.counts.unverifiedChunks };
         }

@@ -72,6 +72,7 @@ export class ChunkReader {
     const run = this.#runFrom(blob, blobIndex, index);
     try {
       await this.#source.fetch(blob, run, { class: "demand", signal }, (found, decoded) => {
+        if (decoded === undefined) throw new TypeError("chunks without a file came without bytes");
         if (found === index) wanted = decoded;
         this.#keep(blobIndex, found, decoded);
       });

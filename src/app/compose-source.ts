@@ -2,6 +2,8 @@ import type { ChunkWorkers } from "../codec/chunk-workers.ts";
 import { ImageBlobs, type SharedBlobs } from "../daemon/shared-blobs.ts";
 import { CachedBlobs } from "../store/cached-blobs.ts";
 import { DecodedSource } from "../store/decoded-source.ts";
+import { hedgedBlobs } from "../store/hedged-blobs.ts";
+import { RequestSlots } from "../store/request-slots.ts";
 import { tracedBlobs, tracedChunks } from "../store/traced.ts";
 import type { NydusImage } from "./nydus-image.ts";
 
@@ -16,7 +18,7 @@ export interface ReadPath {
 /**
  * The read path, outermost first: single flight and the cache on disk, and the place that has the blobs, which alone
  * tries again what failed. Bytes are verified where they are decoded, before anything else sees or keeps them. Threads
- * decode and digest them, libuv's write them: this one only schedules.
+ * decode, digest and write them: this one only schedules.
  *
  * @param blobRows For each row that a reader names, the row in the blob table of the image.
  */
@@ -26,7 +28,7 @@ export function composeSource(
   blobRows: readonly number[],
   workers: ChunkWorkers,
 ): ReadPath {
-  const network = new DecodedSource(image.source, { decode: (task) => workers.decode(task) });
+  const network = networkOf(image, workers, new RequestSlots());
   const blobs = new CachedBlobs({
     load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
     source: network,
@@ -42,10 +44,14 @@ export function composeNodeSource(
   blobRows: readonly number[],
   workers: ChunkWorkers,
 ): { readonly blobs: ImageBlobs; readonly network: DecodedSource } {
-  const network = new DecodedSource(tracedBlobs(image.source), { decode: (task) => workers.decode(task) });
+  const network = networkOf(image, workers, shared.slots);
   const blobs = new ImageBlobs(shared, {
     load: (row, options) => image.loadBlob(blobRows[row] ?? row, options),
     source: tracedChunks(network),
   });
   return { blobs, network };
+}
+
+function networkOf(image: NydusImage, threads: ChunkWorkers, slots: RequestSlots): DecodedSource {
+  return new DecodedSource(hedgedBlobs(tracedBlobs(image.source)), { threads, slots });
 }

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { byteStringOfText } from "../base/bytes.ts";
@@ -19,13 +19,13 @@ import {
   registryReferenceOf,
   withLogin,
 } from "./image-access.ts";
+import { readPathList } from "./path-list.ts";
 import { xattrReader } from "./read-xattrs.ts";
 
 export type { ConvertEvent } from "../convert/convert-event.ts";
 export type { ConvertReport } from "../convert/convert-report.ts";
 
 /** A file descriptor. */
-const STDIN = 0;
 
 /** What a user asks `nydus-convert` for. */
 export interface ConvertRequest {
@@ -71,7 +71,9 @@ export async function runConvert(request: ConvertRequest, hooks: ConvertHooks): 
   if (mergesPlatforms && source.kind === "dir") {
     throw new CodedError("ERR_OPTION_INVALID", "a directory has no image that could be merged");
   }
-  const prefetch = [...request.prefetch, ...readPrefetchFile(request.prefetchFile)];
+  const { prefetchFile } = request;
+  const listed = prefetchFile === undefined ? [] : readPathList(prefetchFile, "prefetch file");
+  const prefetch = [...request.prefetch, ...listed];
   const options: ConvertOptions = { ...request.options, prefetch: prefetch.map(byteStringOfText) };
   // Before anything is opened, so that wrong usage shows no other failure first.
   checkConvertOptions(options);
@@ -116,16 +118,6 @@ function platformChoice({ platforms, allPlatforms }: ConvertRequest): PlatformCh
   if (allPlatforms) return { wanted: "all", isExplicit: true };
   if (platforms.length > 0) return { wanted: platforms.map(parsePlatform), isExplicit: true };
   return { wanted: [platformOrHost(undefined)], isExplicit: false };
-}
-
-function readPrefetchFile(path: string | undefined): string[] {
-  if (path === undefined) return [];
-  try {
-    const text = readFileSync(path === "-" ? STDIN : path, "utf8");
-    return text.split("\n").filter((line) => line !== "");
-  } catch (cause) {
-    throw new CodedError("ERR_OPTION_INVALID", `prefetch file ${path} cannot be read`, { cause });
-  }
 }
 
 /** Under the report's name stands what was there before, or all of the new one. */

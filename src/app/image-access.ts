@@ -1,3 +1,5 @@
+import type { DragonflyRequests } from "../backend/dragonfly-source.ts";
+import { digestFromHex } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
 import { type ImageName, parseImageName } from "../format/oci/image-name.ts";
 import { formatReference } from "../format/oci/reference.ts";
@@ -14,7 +16,13 @@ import { dockerCertificateFolders, readClientCertificate, readPem } from "../reg
 import { ConfiguredEndpoints } from "../registry/configured-endpoints.ts";
 import { CredentialFiles, defaultCredentialFiles } from "../registry/credential-files.ts";
 import { type CredentialSource, givenCredentials } from "../registry/credentials.ts";
-import type { RegistryDependencies, RegistryOptions } from "../registry/registry-client.ts";
+import type { Endpoint } from "../registry/endpoint.ts";
+import {
+  RegistryClient,
+  type RegistryDependencies,
+  type RegistryOptions,
+} from "../registry/registry-client.ts";
+import { apiHostOf, isLoopback } from "../registry/registry-host.ts";
 import { RegistrySource } from "../registry/registry-source.ts";
 import { RegistryTarget } from "../registry/registry-target.ts";
 import type { ImageSource, ImageTarget } from "../store/image-source.ts";
@@ -24,6 +32,8 @@ export interface Login {
   readonly username: string;
   readonly password: string;
 }
+
+const ANY_STATUS = Array.from({ length: 500 }, (_, at) => 100 + at);
 
 const RETRIES = { job: DEFAULT_RETRY, reader: MOUNT_RETRY };
 
@@ -73,7 +83,7 @@ export class ImageAccess implements AsyncDisposable {
     const credentials = options.credentials ?? credentialsOf(options);
     const proxyFor = proxiesOf(environment);
     const http = new HttpClient({ proxyFor, certificates: withoutClient(certificates) });
-    return new ImageAccess({ http, credentials, endpoints }, { retry: RETRIES[patience] });
+    return new ImageAccess({ http, credentials, endpoints }, { retry: RETRIES[patience], plainHttp });
   }
 
   /**
@@ -118,6 +128,65 @@ export class ImageAccess implements AsyncDisposable {
       case "dir":
         throw new CodedError("ERR_OPTION_INVALID", `target ${name} must be a registry, oci: or oci-archive:`);
     }
+  }
+
+  /**
+   * Requests for the blobs of an image in a registry, sent to a server that stands before the registry: logins are the
+   * registry's, and any status is an answer.
+   *
+   * @returns Also where the server finds the registry.
+   * @throws {CodedError} ERR_OPTION_INVALID when the image is in no registry, or credentials would leave this machine
+   *   unencrypted.
+   */
+  openFronted(
+    name: string,
+    address: URL,
+  ): { readonly requests: DragonflyRequests; readonly upstream: string } {
+    const parsed = parseImageName(name);
+    if (parsed.kind !== "registry") {
+      throw new CodedError(
+        "ERR_OPTION_INVALID",
+        `${name} is in no registry, so that ${address.host} cannot serve it`,
+      );
+    }
+    const { plainHttp = false } = this.#registryOptions;
+    const isPlain = address.protocol === "http:";
+    if (isPlain && !plainHttp && !isLoopback(address.host)) {
+      throw new CodedError(
+        "ERR_OPTION_INVALID",
+        `${address.host} is not this machine and not asked with TLS`,
+      );
+    }
+    const { registry } = parsed.reference;
+    const endpoint: Endpoint = {
+      account: registry,
+      host: address.host,
+      scheme: isPlain ? "http:" : "https:",
+      path: "/v2",
+      needs: ["pull"],
+      headers: {},
+    };
+    const endpoints = { find: async () => [endpoint] };
+    const client = new RegistryClient({ ...this.#registries, endpoints }, parsed.reference);
+    const host = apiHostOf(registry);
+    return {
+      upstream: `${plainHttp || isLoopback(host) ? "http" : "https"}://${host}`,
+      requests: {
+        get: (blobId, headers, signal) => {
+          const what = `blob ${blobId} of ${name} by ${address.host}`;
+          const target = `blobs/${digestFromHex(blobId)}`;
+          return client.sendOnce({
+            method: "GET",
+            target,
+            need: "pull",
+            headers,
+            allow: ANY_STATUS,
+            what,
+            signal,
+          });
+        },
+      },
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,6 +2,7 @@ import { CodedError } from "../base/errors.ts";
 import type { Platform } from "../format/oci/descriptor.ts";
 import { parseImageName } from "../format/oci/image-name.ts";
 import type { ImageSource } from "../store/image-source.ts";
+import { type BlobPlace, openBlobPlaces } from "./blob-places.ts";
 import { platformOrHost } from "./host-platform.ts";
 import { ImageAccess, type ImageAccessOptions, type Login, withLogin } from "./image-access.ts";
 import type { NydusImage } from "./nydus-image.ts";
@@ -24,6 +25,8 @@ export interface ImageRequest {
   readonly blobDirs?: readonly string[];
   /** Id of the blob that the bootstrap of a bare image was inlined in. @default its file's name */
   readonly blobId?: string;
+  /** Places that are asked for blobs before the one that has the image. @default [] */
+  readonly blobPlaces?: readonly BlobPlace[];
   /** `os/arch[/variant]`. @default the host's */
   readonly platform?: string;
   readonly access: Omit<ImageAccessOptions, "login">;
@@ -51,20 +54,20 @@ export async function withLocatedImage<Result>(
 ): Promise<Result> {
   const platform = platformOrHost(request.platform);
   const file = bootstrapFileOf(request);
+  const { blobPlaces = [] } = request;
   const name = request.image === undefined ? undefined : parseImageName(request.image);
   await using access = await ImageAccess.create(withLogin(request.access, request.login, [name]));
   const openSource = (name: string): ImageSource => access.openSource(name);
   if (file !== undefined) {
     const located = await locateNydusImage(file, { signal, platform });
     await using _ = located.resources;
-    return await action({ located, platform, openSource });
+    await using places = openBlobPlaces(blobPlaces, located.source, undefined, access);
+    return await action({ located: { ...located, source: places.source }, platform, openSource });
   }
   await using source = access.openSource(request.image ?? "");
-  return await action({
-    located: await locateNydusImage(source, { signal, platform }),
-    platform,
-    openSource,
-  });
+  const located = await locateNydusImage(source, { signal, platform });
+  await using places = openBlobPlaces(blobPlaces, located.source, request.image, access);
+  return await action({ located: { ...located, source: places.source }, platform, openSource });
 }
 
 /**

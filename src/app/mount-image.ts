@@ -1,4 +1,6 @@
-import { isCoded } from "../base/errors.ts";
+import { writeFileSync } from "node:fs";
+import { CodedError, isCoded } from "../base/errors.ts";
+import { ChunkTrace } from "../mount/chunk-trace.ts";
 import { type ENGINES, type Engine, type MountedImage, mountImage } from "../mount/mount.ts";
 import type { CacheCounts } from "../store/cached-blob.ts";
 import type { SourceCounts } from "../store/decoded-source.ts";
@@ -6,7 +8,9 @@ import { composeSource, type ReadPath } from "./compose-source.ts";
 import { startDecodeWorkers } from "./decode-workers.ts";
 import { mountableBootstrap } from "./mountable-bootstrap.ts";
 import type { NydusImage } from "./nydus-image.ts";
-import { type PrefetchChoice, prefetch } from "./prefetch.ts";
+import { formatTrace } from "./path-list.ts";
+import { type PrefetchOptions, prefetch } from "./prefetch.ts";
+import { traceRows } from "./trace-rows.ts";
 
 export { MAX_WORKERS } from "../mount/fuse-server.ts";
 export type { Engine } from "../mount/mount.ts";
@@ -20,8 +24,10 @@ export interface MountImageOptions {
   readonly cacheDirectory: string;
   /** @default "auto" */
   readonly engine?: (typeof ENGINES)[number];
-  /** @default "none" */
-  readonly prefetch?: PrefetchChoice;
+  /** @default nothing */
+  readonly prefetch?: PrefetchOptions;
+  /** A file for the parts of files that were read, in the order of their first reads. @default none */
+  readonly traceFile?: string;
   /** Threads that answer FUSE. @default 2 */
   readonly workers?: number;
 }
@@ -74,6 +80,7 @@ export async function serveImage(
 ): Promise<MountStats> {
   const { bytes, blobRows, hasChunksInPlace } = mountableBootstrap(image.outline, image.bootstrapBytes);
   await using workers = startDecodeWorkers();
+  const trace = options.traceFile === undefined ? undefined : new ChunkTrace();
   const path = composeSource(image, options.cacheDirectory, blobRows, workers);
   await using blobs = path.blobs;
   const mounted = await mountImage(
@@ -85,6 +92,7 @@ export async function serveImage(
       cacheDirectory: options.cacheDirectory,
       name: image.name,
       onError: hooks.onError,
+      ...(trace !== undefined && { trace }),
       ...(options.engine !== undefined && { engine: options.engine }),
       ...(options.workers !== undefined && { workers: options.workers }),
     },
@@ -95,7 +103,7 @@ export async function serveImage(
 
   const ending = new AbortController();
   const fetching = prefetch(
-    options.prefetch ?? "none",
+    options.prefetch ?? { choice: "none" },
     image,
     blobs,
     (row) => blobRows.indexOf(row),
@@ -107,7 +115,19 @@ export async function serveImage(
   ending.abort();
   await mounted.close();
   await fetching;
+  if (trace !== undefined && options.traceFile !== undefined) {
+    const rows = traceRows(image.bootstrap, trace, (row) => blobRows[row] ?? row);
+    writeTrace(options.traceFile, formatTrace(rows));
+  }
   return statsOf(image, mounted, path, mountedAfterMs);
+}
+
+function writeTrace(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (cause) {
+    throw new CodedError("ERR_TARGET_IO", `trace ${path} cannot be written`, { cause });
+  }
 }
 
 function fired(signal: AbortSignal): Promise<void> {

@@ -153,7 +153,7 @@ async function fetchAhead(
   blobRows: readonly number[],
   signal: AbortSignal,
 ): Promise<void> {
-  await prefetch(kind, image, blobs, (row) => blobRows.indexOf(row), signal);
+  await prefetch({ choice: kind }, image, blobs, (row) => blobRows.indexOf(row), signal);
   if (kind !== "all") return;
   // With a record of it the kernel may have the cache file at the next mount.
   for (const row of blobRows.keys()) await (await blobs.open(row, { signal })).verifyWhole(signal);

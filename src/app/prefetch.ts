@@ -1,50 +1,80 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { throwIfAborted } from "../base/abort.ts";
-import type { ByteString } from "../base/bytes.ts";
+import { type ByteString, byteStringOfText } from "../base/bytes.ts";
 import { limit } from "../base/limit.ts";
+import { TokenBucket } from "../base/token-bucket.ts";
 import { type Chunk, HOLE } from "../image/chunk.ts";
 import { type Directory, type Image, type Inode, listTree } from "../image/tree.ts";
 import type { MountBlobs } from "../mount/mount-blob.ts";
+import type { CachedBlob } from "../store/cached-blob.ts";
+import { runsWhere } from "../store/chunk-run.ts";
 import type { ChunkRun } from "../store/chunk-source.ts";
+import { planRequests } from "../store/request-plan.ts";
 
 /** What to fetch before it is touched: nothing, what the image hints at, or everything. */
 export const PREFETCH_CHOICES = ["none", "hints", "all"] as const;
 export type PrefetchChoice = (typeof PREFETCH_CHOICES)[number];
 
-/** Runs of chunks fetched at once; a reader's own fetches come beside them. */
+/** How much is prefetched, and how fast. */
+export interface PrefetchOptions {
+  readonly choice: PrefetchChoice;
+  /** Files and directories that are fetched first. @default [] */
+  readonly paths?: readonly string[];
+  /** Stored bytes a second, at most. @default unlimited */
+  readonly rate?: number;
+}
+
+/** Requests for prefetches at once; the place bounds those to it besides. */
 const PREFETCH_WIDTH = 2;
-/** Chunks of one run: small, so that a reader who needs one of them does not wait for many. */
-const RUN_CHUNKS = 16;
+/** Stored bytes of one request: so little that a reader who needs one of its chunks hardly waits for the others. */
+const REQUEST_SIZE = 2 ** 20;
+
+/** A run of chunks of a blob of the image. */
+interface BlobRun {
+  readonly blobIndex: number;
+  readonly run: ChunkRun;
+}
 
 /**
- * Fetches chunks into the cache in the background, in the order of the hints or of the blobs.
+ * Fetches chunks into the cache in the background: first the given paths, then the hints of the image or all of its blobs,
+ * each in its order. Readers go first, see {@link RequestSlots}.
  *
  * @param rowOf Gives the row of the mounted blob table for a row of the image's.
  * @throws {CodedError} as CachedBlob.ensure; ERR_ABORTED when the signal fires.
  */
 export async function prefetch(
-  choice: PrefetchChoice,
+  { choice, paths = [], rate = Number.POSITIVE_INFINITY }: PrefetchOptions,
   opened: { readonly bootstrap: Image },
   blobs: MountBlobs,
   rowOf: (blobIndex: number) => number,
   signal: AbortSignal,
 ): Promise<void> {
-  if (choice === "none") return;
+  if (choice === "none" && paths.length === 0) return;
   // Reads the tree, which a mount does without.
   const { bootstrap: image } = opened;
-  const isWhole = choice === "all" || image.prefetch.includes("/");
+  const isWhole = choice === "all" || (choice === "hints" && image.prefetch.includes("/"));
+  const hinted = [...paths.map(byteStringOfText), ...(choice === "hints" ? image.prefetch : [])];
+  const inodes = hinted.flatMap((path) => findInode(image.root, path) ?? []);
+  const bucket = new TokenBucket(rate, REQUEST_SIZE, performance.now());
   const inTurn = limit(PREFETCH_WIDTH);
-  const fetching = runsOf(isWhole ? [image.root] : hintedInodes(image)).map(({ blobIndex, run }) =>
+  const fetching = runsOf(isWhole ? [...inodes, image.root] : inodes).map(({ blobIndex, run }) =>
     inTurn(async () => {
       throwIfAborted(signal);
       const blob = await blobs.open(rowOf(blobIndex), { signal });
-      await blob.ensure(run, { class: "prefetch", signal });
+      for (const request of requestsOf(blob, run)) {
+        const waitMs = bucket.take(request.length, performance.now());
+        if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => throwIfAborted(signal));
+        await blob.ensure(request, { class: "prefetch", signal });
+      }
     }),
   );
   await Promise.all(fetching);
 }
 
-function hintedInodes({ root, prefetch: paths }: Image): Inode[] {
-  return paths.flatMap((path) => findInode(root, path) ?? []);
+/** What of a run is missing, as requests. */
+function requestsOf({ cache }: CachedBlob, run: ChunkRun): (ChunkRun & { readonly length: number })[] {
+  const missing = runsWhere(run, (index) => !cache.isReady(index));
+  return missing.flatMap((part) => planRequests(cache.blob.table, part, REQUEST_SIZE));
 }
 
 function findInode(root: Directory, path: ByteString): Inode | undefined {
@@ -56,15 +86,12 @@ function findInode(root: Directory, path: ByteString): Inode | undefined {
 }
 
 /** The chunks of the inodes and of all below them, as runs of neighbours in a blob. */
-function runsOf(inodes: readonly Inode[]): { readonly blobIndex: number; readonly run: ChunkRun }[] {
+function runsOf(inodes: readonly Inode[]): BlobRun[] {
   const runs: { blobIndex: number; run: { first: number; count: number } }[] = [];
   for (const chunk of inodes.flatMap(chunksBelow)) {
     if (chunk.blobIndex === HOLE) continue;
     const last = runs.at(-1);
-    const isNext =
-      last?.blobIndex === chunk.blobIndex &&
-      last.run.first + last.run.count === chunk.index &&
-      last.run.count < RUN_CHUNKS;
+    const isNext = last?.blobIndex === chunk.blobIndex && last.run.first + last.run.count === chunk.index;
     if (last !== undefined && isNext) last.run.count++;
     else runs.push({ blobIndex: chunk.blobIndex, run: { first: chunk.index, count: 1 } });
   }

@@ -68,9 +68,44 @@ export interface DecodedRun {
   readonly failed: { readonly position: number; readonly failure: TaskFailure } | undefined;
 }
 
+/** Stored chunks to decode, to prove, and to write to a file. */
+export interface FillTask {
+  readonly kind: "fill";
+  readonly compressor: Compressor;
+  readonly digester: Digester;
+  /** The stored chunks, which stay where they are: nobody changes them before the task is done. */
+  readonly stored: Uint8Array;
+  /** Start of each chunk in `stored`. */
+  readonly offsets: Uint32Array<ArrayBuffer>;
+  readonly storedSizes: Uint32Array<ArrayBuffer>;
+  readonly decodedSizes: Uint32Array<ArrayBuffer>;
+  /** 0 for a chunk that is stored raw. */
+  readonly isCompressed: Uint8Array<ArrayBuffer>;
+  /** 32 bytes for each chunk, which its decoded bytes must have. */
+  readonly digests: Uint8Array<ArrayBuffer>;
+  /** A file that is open for writing until the task is done, and its name for messages. */
+  readonly fd: number;
+  readonly path: string;
+  /** Where in the file each chunk belongs. */
+  readonly fileOffsets: Float64Array<ArrayBuffer>;
+}
+
+/** What became of the chunks of a {@link FillTask}: those before the failed one are written. */
+export interface FilledRun {
+  readonly failed:
+    | {
+        readonly position: number;
+        /** Why the chunk does not decode; absent when it does. */
+        readonly failure: TaskFailure | undefined;
+        /** The digest that its bytes have in the place of the right one. */
+        readonly digest: Uint8Array | undefined;
+      }
+    | undefined;
+}
+
 /** What a worker does, and what it answers. */
-export type ChunkTask = EncodeTask | ReadTask | DecodeTask;
-export type ChunkResult = EncodedChunks | DecodedChunks | DecodedRun;
+export type ChunkTask = EncodeTask | ReadTask | DecodeTask | FillTask;
+export type ChunkResult = EncodedChunks | DecodedChunks | DecodedRun | FilledRun;
 
 /** Main thread to worker. */
 export interface TaskMessage {

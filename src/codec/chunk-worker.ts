@@ -16,6 +16,7 @@ import { compressScratch } from "./compress.ts";
 import { decodeChunks } from "./decode-chunks.ts";
 import { decompressChunk } from "./decompress.ts";
 import { DIGEST_LENGTH, digestChunk } from "./digest.ts";
+import { ChunkFiller } from "./fill-chunks.ts";
 import { failureOf } from "./task-failure.ts";
 
 /** The stored form replaces the chunks in their buffer: it is never longer, so it never reaches an unread one. */
@@ -84,7 +85,10 @@ function readSpan(fd: number, offset: number, length: number): Uint8Array {
   return spanBuffer.subarray(0, filled);
 }
 
+const filler = new ChunkFiller();
+
 function run(task: ChunkTask): ChunkResult {
+  if (task.kind === "fill") return filler.fill(task);
   if (task.kind === "encode") return encode(task);
   return task.kind === "read" ? read(task) : decodeChunks(task);
 }

@@ -8,6 +8,8 @@ import type {
   DecodeTask,
   EncodedChunks,
   EncodeTask,
+  FilledRun,
+  FillTask,
   ReadTask,
   ResultMessage,
   TaskMessage,
@@ -77,6 +79,16 @@ export class ChunkWorkers implements AsyncDisposable {
    */
   async decode(task: DecodeTask): Promise<DecodedRun> {
     return (await this.#submit(task)) as DecodedRun;
+  }
+
+  /**
+   * Decodes chunks, and writes those to a file whose digests are right.
+   *
+   * @throws {CodedError} ERR_CACHE_IO when the file cannot be written; ERR_CODEC_MISSING; ERR_WORKER_FAILED when the
+   *   threads are gone.
+   */
+  async fill(task: FillTask): Promise<FilledRun> {
+    return (await this.#submit(task)) as FilledRun;
   }
 
   /** Starts a thread before there is work for it, so that the first task need not wait for that. */

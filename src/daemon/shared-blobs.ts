@@ -5,6 +5,7 @@ import type { ReadOptions } from "../store/blob-source.ts";
 import { type CacheCounts, CachedBlob, createCacheCounts } from "../store/cached-blob.ts";
 import { type CacheableBlob, ChunkCache } from "../store/chunk-cache.ts";
 import type { ChunkSource } from "../store/chunk-source.ts";
+import { RequestSlots } from "../store/request-slots.ts";
 import { JoinedSource } from "./joined-source.ts";
 
 /** A blob that is open, for all images that agree on its chunks. */
@@ -35,6 +36,8 @@ export class SharedBlobs {
   readonly directory: string;
   /** Sums over all blobs. */
   readonly counts: CacheCounts = createCacheCounts();
+  /** What is asked for at once by all images together. */
+  readonly slots = new RequestSlots();
   readonly #open = new Map<string, OpenBlob>();
 
   constructor(directory: string) {

@@ -1,5 +1,6 @@
 import type { CachedBlob } from "../store/cached-blob.ts";
 import type { FetchOptions } from "../store/chunk-source.ts";
+import type { ChunkTrace } from "./chunk-trace.ts";
 import { PADDING, type ReadPlan } from "./filesystem.ts";
 import { type MountBlobs, type SharedBlob, shareBlob } from "./mount-blob.ts";
 
@@ -10,8 +11,12 @@ export class ImageChunks {
   readonly #blobs: MountBlobs;
   readonly #listeners: ((blobIndex: number, blob: SharedBlob) => void)[] = [];
 
-  constructor(blobs: MountBlobs, count: number) {
+  readonly #trace: ChunkTrace | undefined;
+
+  /** @param trace Where it is noted which chunks are read. */
+  constructor(blobs: MountBlobs, count: number, trace?: ChunkTrace) {
     this.#blobs = blobs;
+    this.#trace = trace;
     this.shared = Array.from({ length: count }, () => undefined);
   }
 
@@ -28,7 +33,8 @@ export class ImageChunks {
   async open(blobIndex: number, signal: AbortSignal): Promise<CachedBlob> {
     const blob = await this.#blobs.open(blobIndex, { signal });
     if (this.shared[blobIndex] === undefined) {
-      const shared = shareBlob(blob);
+      const touches = this.#trace?.touchesOf(blobIndex, blob.cache.blob.table.count);
+      const shared = shareBlob(blob, touches);
       this.shared[blobIndex] = shared;
       for (const listener of this.#listeners) listener(blobIndex, shared);
     }

@@ -3,6 +3,7 @@ import { CodedError } from "../base/errors.ts";
 import type { ReadOptions } from "../store/blob-source.ts";
 import type { CachedBlob } from "../store/cached-blob.ts";
 import { isReady, type ReadyBits } from "../store/ready-bits.ts";
+import { type ChunkTouches, noteTouch } from "./chunk-trace.ts";
 import { PADDING, type ReadPlan } from "./filesystem.ts";
 
 /** The blobs of one image, by row of its blob table. */
@@ -23,17 +24,19 @@ export interface SharedBlob {
   readonly ready: ReadyBits;
   readonly decodedOffsets: Float64Array;
   readonly decodedSizes: Uint32Array;
+  /** Where reads are noted, when they are. */
+  readonly touches?: ChunkTouches;
 }
 
 /** The part of a blob that worker threads get. */
-export function shareBlob(blob: CachedBlob): SharedBlob {
+export function shareBlob(blob: CachedBlob, touches?: ChunkTouches): SharedBlob {
   const { fd, ready } = blob.cache;
   const { count, decodedOffsets: offsets, decodedSizes: sizes } = blob.cache.blob.table;
   const decodedOffsets = new Float64Array(new SharedArrayBuffer(count * 8));
   const decodedSizes = new Uint32Array(new SharedArrayBuffer(count * 4));
   decodedOffsets.set(offsets);
   decodedSizes.set(sizes);
-  return { fd, ready, decodedOffsets, decodedSizes };
+  return { fd, ready, decodedOffsets, decodedSizes, ...(touches !== undefined && { touches }) };
 }
 
 function hasChunk(blob: SharedBlob, index: number): boolean {
@@ -106,6 +109,7 @@ export function readPlan(
 }
 
 function pieceStart(blob: SharedBlob, piece: ReadPlan["pieces"][number]): number {
+  if (blob.touches !== undefined) noteTouch(blob.touches, piece.chunkIndex);
   const start = blob.decodedOffsets[piece.chunkIndex] ?? Number.NaN;
   const size = blob.decodedSizes[piece.chunkIndex] ?? 0;
   if (piece.offset + piece.length > size || Number.isNaN(start)) {

@@ -5,6 +5,7 @@ import { CodedError, isCoded } from "../base/errors.ts";
 import { choiceOption } from "../base/options.ts";
 import { BootstrapView } from "../image/bootstrap-view.ts";
 import { addon } from "../native/addon.ts";
+import type { ChunkTrace } from "./chunk-trace.ts";
 import { ErofsUnusable } from "./erofs-engine.ts";
 import { ErofsMount } from "./erofs-mount.ts";
 import { FuseMount } from "./fuse-mount.ts";
@@ -51,6 +52,8 @@ export interface MountOptions {
   readonly allowOther?: boolean;
   /** Threads that answer FUSE, see FuseServerOptions. */
   readonly workers?: number;
+  /** Notes which chunks are read; the kernel then gets no cache file, which it would read past us. */
+  readonly trace?: ChunkTrace;
   /** See FuseServerOptions. */
   readonly readDeadlineMs?: number;
   /** Told of reads that failed with EIO. */
@@ -117,7 +120,7 @@ export async function mountImage(options: MountOptions, signal: AbortSignal): Pr
   const mountpoint = await resolveMountpoint(options.mountpoint);
   const view = new BootstrapView(options.bootstrap);
   const bootstrap = shareBytes(options.bootstrap);
-  const chunks = new ImageChunks(options.blobs, view.blobRows.length);
+  const chunks = new ImageChunks(options.blobs, view.blobRows.length, options.trace);
   const served = {
     ...options,
     name: options.name ?? "nydus",
@@ -168,6 +171,8 @@ async function findCacheFiles(
 ): Promise<(string | undefined)[]> {
   if (process.getuid?.() !== 0) throw new ErofsUnusable("it needs root");
   if (addon() === undefined) throw new ErofsUnusable("it needs the native addon");
+  // Who traces must see every read.
+  if (options.trace !== undefined) return blobRows.map(() => undefined);
   if (options.hasChunksInPlace === false) {
     throw new ErofsUnusable("chunks do not lie where the bootstrap says (RAFS v5)");
   }

@@ -2,7 +2,7 @@ import { type Digest, digestFromHex } from "../base/digest.ts";
 import { CodedError } from "../base/errors.ts";
 import type { HttpResponse } from "../net/http-response.ts";
 import { redactUrl } from "../net/redact.ts";
-import type { BlobSource, ReadOptions } from "../store/blob-source.ts";
+import type { BlobSource, RangeOptions, ReadOptions } from "../store/blob-source.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
 /** Bytes before a range that are read and dropped when a server sends whole blobs only. */
@@ -11,6 +11,7 @@ const MAX_SKIP = 64 * 2 ** 20;
 /** Blobs of a repository, by ranged requests. */
 export class RegistryBlobs implements BlobSource {
   readonly name: string;
+  readonly isHedgeable = true;
   readonly #client: RegistryClient;
 
   constructor(client: RegistryClient) {
@@ -18,12 +19,12 @@ export class RegistryBlobs implements BlobSource {
     this.name = `registry ${client.name}`;
   }
 
-  async read(blobId: string, offset: number, length: number, options: ReadOptions): Promise<Uint8Array> {
+  async read(blobId: string, offset: number, length: number, options: RangeOptions): Promise<Uint8Array> {
     const digest = digestFromHex(blobId);
     if (length === 0) return new Uint8Array(0);
-    const { signal } = options;
+    const { signal, into } = options;
     return this.#client.retried(async () => {
-      const bytes = Buffer.allocUnsafeSlow(length);
+      const bytes = into ?? Buffer.allocUnsafeSlow(length);
       let filled = 0;
       for await (const piece of this.stream(digest, offset, offset + length, signal)) {
         bytes.set(piece, filled);

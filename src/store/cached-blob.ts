@@ -5,7 +5,8 @@ import type { ChunkCache } from "./chunk-cache.ts";
 import { runsWhere } from "./chunk-run.ts";
 import type { ChunkRun, ChunkSource, FetchOptions } from "./chunk-source.ts";
 import { checkRun, chunkDigest, corruptChunk, provableChunks } from "./decode-chunk.ts";
-import { singleFlight } from "./single-flight.ts";
+import { ReadAhead } from "./read-ahead.ts";
+import { type FillChunks, SingleFlight } from "./single-flight.ts";
 
 /** What the readers of cached blobs asked for, since they were opened. */
 export interface CacheCounts {
@@ -24,12 +25,6 @@ export interface CacheCounts {
   fetchedBytes: number;
 }
 
-/**
- * Stored bytes that a demanded chunk and its unread neighbours are fetched in. Files that are read together mostly lie
- * together, and a request costs a registry some milliseconds whatever its size.
- */
-export const READ_AHEAD_SIZE = 2 ** 20;
-
 // A channel belongs to the process: whoever names it gets the same.
 const ENSURES = tracingChannel<unknown, EnsureTrace>(TRACE_POINTS.ensure);
 
@@ -37,12 +32,14 @@ const ENSURES = tracingChannel<unknown, EnsureTrace>(TRACE_POINTS.ensure);
 export class CachedBlob implements AsyncDisposable {
   readonly cache: ChunkCache;
   readonly counts: CacheCounts;
-  readonly #fill: ChunkSource;
+  readonly #flights: SingleFlight;
+  readonly #readAhead: ReadAhead;
 
   constructor(cache: ChunkCache, source: ChunkSource, counts: CacheCounts = createCacheCounts()) {
     this.cache = cache;
     this.counts = counts;
-    this.#fill = singleFlight(fillSource(cache, source, counts));
+    this.#flights = new SingleFlight(fillFrom(cache, source, counts));
+    this.#readAhead = new ReadAhead(cache.blob.table);
   }
 
   /**
@@ -65,9 +62,7 @@ export class CachedBlob implements AsyncDisposable {
     const fill = (): Promise<unknown> =>
       Promise.all(
         missing.map((part) =>
-          options.class === "demand"
-            ? this.#fetchAhead(part, options)
-            : this.#fill.fetch(this.cache.blob, part, options, () => {}),
+          options.class === "demand" ? this.#fetchAhead(part, options) : this.#flights.fetch(part, options),
         ),
       );
     await ENSURES.tracePromise(fill, { blobId: this.cache.blob.id, ...run, class: options.class });
@@ -91,37 +86,19 @@ export class CachedBlob implements AsyncDisposable {
   /** Fetches a run with its neighbours; returns when the run is ready, and fails only for a fault of the run itself. */
   async #fetchAhead(run: ChunkRun, options: FetchOptions): Promise<void> {
     const { blob } = this.cache;
-    const ahead = this.#withNeighbours(run);
-    const end = run.first + run.count;
-    let left = run.count;
+    const ahead = this.#readAhead.extend(run, (index) => {
+      // No file uses a chunk without a digest: an upper layer replaced it.
+      const isUseful = blob.digests === undefined || chunkDigest(blob, index) !== undefined;
+      return isUseful && !this.cache.isReady(index) && !this.cache.isClaimed(index);
+    });
     try {
-      await new Promise<void>((resolve, reject) => {
-        const sink = (index: number): void => {
-          if (index < end && --left === 0) resolve();
-        };
-        this.#fill.fetch(blob, ahead, options, sink).then(resolve, reject);
-      });
+      await this.#flights.fetch(run, options, ahead);
     } catch (error) {
       if (ahead.count === run.count || options.signal.aborted) throw error;
-      // The fault may be a neighbour's.
-      await this.#fill.fetch(blob, run, options, () => {});
+      // The fault may be a neighbour's, or the end of a flight that another reader gave up.
+      const left = this.#missingIn(run, options);
+      await Promise.all(left.map((part) => this.#flights.fetch(part, options)));
     }
-  }
-
-  /** The run and the missing chunks behind it that one request brings. */
-  #withNeighbours(run: ChunkRun): ChunkRun {
-    const { blob } = this.cache;
-    const { storedOffsets, storedSizes } = blob.table;
-    const limit = (storedOffsets[run.first] ?? 0) + READ_AHEAD_SIZE;
-    let end = run.first + run.count;
-    while (end < blob.table.count) {
-      const storedEnd = (storedOffsets[end] ?? 0) + (storedSizes[end] ?? 0);
-      // No file uses a chunk without a digest: an upper layer replaced it.
-      const isUseful = chunkDigest(blob, end) !== undefined;
-      if (storedEnd > limit || !isUseful || this.cache.isReady(end) || this.cache.isClaimed(end)) break;
-      end++;
-    }
-    return { first: run.first, count: end - run.first };
   }
 
   /** True when every chunk is ready: in the cache file, and verified where it has a digest. */
@@ -179,30 +156,26 @@ function count(counts: CacheCounts, verified: Uint8Array | undefined): void {
   else counts.claimsVerified++;
 }
 
-/** Chunks that are not ready: what an earlier run left when it is good, the network otherwise. */
-function fillSource(cache: ChunkCache, source: ChunkSource, counts: CacheCounts): ChunkSource {
-  return {
-    name: source.name,
-    async fetch(blob, run, options, sink) {
-      const given = new Set<number>();
-      for (let index = run.first; index < run.first + run.count; index++) {
-        if (!cache.isClaimed(index)) continue;
-        throwIfAborted(options.signal);
-        const decoded = await cache.verifyClaimed(index);
-        count(counts, decoded);
-        if (decoded === undefined) continue;
-        given.add(index);
-        await sink(index, decoded);
-      }
-      const missing = runsWhere(run, (index) => !given.has(index));
+/** Fills chunks with what an earlier run left when it is good, from the network otherwise. */
+function fillFrom(cache: ChunkCache, source: ChunkSource, counts: CacheCounts): FillChunks {
+  return async (run, options, onReady) => {
+    for (let index = run.first; index < run.first + run.count; index++) {
+      if (!cache.isClaimed(index)) continue;
+      throwIfAborted(options.signal);
+      count(counts, await cache.verifyClaimed(index));
+      if (cache.isReady(index)) onReady(index);
+    }
+    const missing = runsWhere(run, (index) => !cache.isReady(index));
+    await cache.lend(options.signal, async (file, signal) => {
       for (const part of missing) {
-        await source.fetch(blob, part, options, async (index, decoded) => {
-          await cache.write(index, decoded);
+        await source.fetch(cache.blob, part, { ...options, signal, file }, async (index, decoded) => {
+          if (decoded === undefined) file.wrote(index);
+          else await cache.write(index, decoded);
           counts.fetchedChunks++;
-          counts.fetchedBytes += decoded.length;
-          await sink(index, decoded);
+          counts.fetchedBytes += cache.blob.table.decodedSizes[index] ?? 0;
+          onReady(index);
         });
       }
-    },
+    });
   };
 }

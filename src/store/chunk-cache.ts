@@ -1,4 +1,6 @@
+import { setMaxListeners } from "node:events";
 import { join } from "node:path";
+import { throwIfAborted } from "../base/abort.ts";
 import { toHex } from "../base/bytes.ts";
 import { isBlobId } from "../base/digest.ts";
 import { CodedError, isCoded } from "../base/errors.ts";
@@ -16,7 +18,7 @@ import {
 } from "./cache-file.ts";
 import { cacheFolderOf } from "./cache-folder.ts";
 import { ChunkMapFile } from "./chunk-map-file.ts";
-import type { ChunkedBlob } from "./chunk-source.ts";
+import type { ChunkedBlob, ChunkFile } from "./chunk-source.ts";
 import { checkChunk, chunkDigest, provableChunks } from "./decode-chunk.ts";
 import { ensureBlobMeta } from "./ensure-blob-meta.ts";
 import { clearReady, createReadyBits, isReady, type ReadyBits, setReady } from "./ready-bits.ts";
@@ -29,6 +31,16 @@ export interface CacheableBlob extends ChunkedBlob {
   readonly decodedSize: number;
   /** Bytes of `ID.blob.meta` (format/blob/blob-meta-file.ts); the file is left out when absent. */
   readonly metaBytes?: Uint8Array;
+}
+
+/** The cache file in the hands of who fills it. */
+export interface LentFile extends ChunkFile {
+  /**
+   * Makes a chunk ready whose verified bytes were written.
+   *
+   * @throws {CodedError} ERR_CACHE_IO.
+   */
+  wrote(index: number): void;
 }
 
 export interface ChunkCacheOptions {
@@ -68,6 +80,8 @@ export class ChunkCache implements AsyncDisposable {
   #cancelFlush: (() => void) | undefined;
   #flushing: Promise<void> = Promise.resolve();
   #failure: CodedError | undefined;
+  /** Work of others that writes to the file, and what stops it. */
+  readonly #lent = new Map<Promise<void>, AbortController>();
   #isClosed = false;
 
   private constructor(
@@ -151,6 +165,45 @@ export class ChunkCache implements AsyncDisposable {
     // A ready chunk may be under a reader's eyes, or the kernel's: its bytes are never written again.
     if (this.isReady(index)) return;
     await writeFully(this.#file, this.dataPath, this.#offsetOf(index), decoded);
+    this.#wrote(index);
+  }
+
+  /**
+   * Lends the cache file to who writes chunks into it that are not ready, and then says so by {@link LentFile.wrote}. The
+   * file stays open until that has ended.
+   *
+   * @param work Is to stop when the signal that it gets fires: yours, or the file is being closed.
+   * @throws {CodedError} ERR_CACHE_IO, and what the work throws.
+   */
+  async lend(
+    signal: AbortSignal,
+    work: (file: LentFile, signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const stop = new AbortController();
+    // Every request of the work may wait on it.
+    setMaxListeners(0, stop.signal);
+    const abort = (): void => stop.abort(signal.reason);
+    if (signal.aborted || this.#isClosed) abort();
+    throwIfAborted(stop.signal);
+    signal.addEventListener("abort", abort, { once: true });
+    const wrote = (index: number): void => {
+      // Nobody knows whether what was written around a failed sync will ever be on the disk.
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#wrote(index);
+    };
+    const working = work({ fd: this.#file.fd, path: this.dataPath, wrote }, stop.signal);
+    this.#lent.set(working, stop);
+    try {
+      await working;
+    } finally {
+      signal.removeEventListener("abort", abort);
+      this.#lent.delete(working);
+    }
+  }
+
+  #wrote(index: number): void {
+    if (this.isReady(index)) return;
     this.#markReady(index);
     this.#dirty.push(index);
     if (this.#dirty.length >= this.#flushChunks) this.flush().catch(() => {});
@@ -237,6 +290,9 @@ export class ChunkCache implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    for (const stop of this.#lent.values()) stop.abort();
+    // The number of a closed file soon stands for another one, which no thread must write to.
+    await Promise.allSettled(this.#lent.keys());
     try {
       await this.flush();
     } finally {

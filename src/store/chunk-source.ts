@@ -1,5 +1,6 @@
 import type { Compressor, Digester } from "../base/algorithm.ts";
 import type { ChunkTable } from "../format/blob/chunk-table.ts";
+import type { FetchClass } from "./blob-source.ts";
 
 /** A blob whose chunks can be fetched: its name and its chunk table. */
 export interface ChunkedBlob {
@@ -22,19 +23,32 @@ export interface ChunkRun {
   readonly count: number;
 }
 
-/** Why chunks are fetched. A reader waits for `demand`; `prefetch` yields to it. */
-export type FetchClass = "demand" | "prefetch";
+/** A file that holds the decoded space of a blob. */
+export interface ChunkFile {
+  /** Open for writing as long as the fetch runs. */
+  readonly fd: number;
+  /** For messages. */
+  readonly path: string;
+}
 
 export interface FetchOptions {
   readonly class: FetchClass;
+  /** Fires when a reader demands what is being prefetched: it is as urgent as a demand from then on. */
+  readonly promoted?: AbortSignal;
   readonly signal: AbortSignal;
+  /**
+   * Where the chunks shall end up. A source that decodes in threads may let them write there, when they have proven the
+   * bytes; it then tells the sink of a chunk without giving its bytes. The file is not synced.
+   */
+  readonly file?: ChunkFile;
 }
 
 /**
  * Takes decoded, verified chunks as they arrive, in any order. `decoded` may be kept but not changed: others may
- * have it too. When the sink fails, so does the fetch.
+ * have it too. It is absent when the chunk was written to {@link FetchOptions.file}. When the sink fails, so does the
+ * fetch.
  */
-export type ChunkSink = (index: number, decoded: Uint8Array) => void | Promise<void>;
+export type ChunkSink = (index: number, decoded: Uint8Array | undefined) => void | Promise<void>;
 
 /** A place that answers with decoded, verified chunks. */
 export interface ChunkSource {

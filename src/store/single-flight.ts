@@ -1,124 +1,123 @@
-import { abortedError, throwIfAborted } from "../base/abort.ts";
+import { setMaxListeners } from "node:events";
+import { orAborted, throwIfAborted } from "../base/abort.ts";
 import { runsWhere } from "./chunk-run.ts";
-import type {
-  ChunkedBlob,
-  ChunkRun,
-  ChunkSink,
-  ChunkSource,
-  FetchClass,
-  FetchOptions,
-} from "./chunk-source.ts";
-import { checkRun } from "./decode-chunk.ts";
+import type { ChunkRun, FetchOptions } from "./chunk-source.ts";
+
+/** Makes chunks of one blob ready, and tells of each. */
+export type FillChunks = (
+  run: ChunkRun,
+  options: FetchOptions,
+  onReady: (index: number) => void,
+) => Promise<void>;
 
 /** One fetch on behalf of everybody who waits for its chunks. */
 class Flight {
-  /** Fires when the last of those who wait has left; never because the first one did. */
   readonly #abort = new AbortController();
+  readonly #promote = new AbortController();
+  readonly options: FetchOptions;
   #waiting = 0;
 
-  get signal(): AbortSignal {
-    return this.#abort.signal;
+  constructor(fetchClass: FetchOptions["class"]) {
+    // Every request of the flight waits on them.
+    setMaxListeners(0, this.#abort.signal, this.#promote.signal);
+    this.options = { class: fetchClass, signal: this.#abort.signal, promoted: this.#promote.signal };
   }
 
-  join(): void {
+  join({ class: fetchClass }: FetchOptions): void {
     this.#waiting++;
+    if (fetchClass === "demand" && this.options.class === "prefetch") this.#promote.abort();
   }
 
-  leave(): void {
+  /** @param gaveUp Whether who waited has not got what it wanted. Only then, and as the last one, it ends the flight. */
+  leave(gaveUp: boolean): void {
     this.#waiting--;
-    if (this.#waiting === 0) this.#abort.abort();
+    if (gaveUp && this.#waiting === 0) this.#abort.abort();
   }
 }
 
 interface PendingChunk {
   readonly flight: Flight;
-  readonly decoded: Promise<Uint8Array>;
+  readonly ready: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
- * Asks `source` for a chunk only once at a time: a fetch joins those under way. Its chunks may be given
- * to several sinks, which must not change them. A demand fetch that joins a prefetch waits for it as it is.
+ * Fills each chunk of a blob only once at a time: who wants one that is on its way waits for that. A demand that joins a
+ * prefetch makes it as urgent as itself.
  */
-export function singleFlight(source: ChunkSource): ChunkSource {
-  const pendingOf = new Map<string, Map<number, PendingChunk>>();
+export class SingleFlight {
+  readonly #fill: FillChunks;
+  readonly #pending = new Map<number, PendingChunk>();
 
-  /** Starts a fetch of chunks that nobody fetches yet. */
-  function start(blob: ChunkedBlob, run: ChunkRun, fetchClass: FetchClass): void {
-    const pending = pendingOf.get(blob.id) ?? new Map<number, PendingChunk>();
-    pendingOf.set(blob.id, pending);
-    const flight = new Flight();
-    const settle = new Map<number, { resolve(decoded: Uint8Array): void; reject(error: unknown): void }>();
+  constructor(fill: FillChunks) {
+    this.#fill = fill;
+  }
+
+  /** True while a chunk is on its way. */
+  isPending(index: number): boolean {
+    return this.#pending.has(index);
+  }
+
+  /**
+   * Returns when every chunk of the run is ready.
+   *
+   * @param ahead The run and what shall be brought along with it, which nobody waits for.
+   * @throws {CodedError} ERR_ABORTED, and what filling throws.
+   */
+  async fetch(run: ChunkRun, options: FetchOptions, ahead: ChunkRun = run): Promise<void> {
+    throwIfAborted(options.signal);
+    for (const part of runsWhere(ahead, (index) => !this.#pending.has(index)))
+      this.#start(part, options.class);
+    const chunks: PendingChunk[] = [];
     for (let index = run.first; index < run.first + run.count; index++) {
-      const decoded = new Promise<Uint8Array>((resolve, reject) => settle.set(index, { resolve, reject }));
-      // Those who wait see the failure; when all have left nobody does.
-      decoded.catch(() => {});
-      pending.set(index, { flight, decoded });
+      chunks.push(this.#pending.get(index) as PendingChunk);
     }
-    const forget = (index: number): void => {
-      if (pending.get(index)?.flight === flight) pending.delete(index);
-      if (pending.size === 0 && pendingOf.get(blob.id) === pending) pendingOf.delete(blob.id);
+    const flights = new Set(chunks.map(({ flight }) => flight));
+    for (const flight of flights) flight.join(options);
+    let gaveUp = true;
+    try {
+      await orAborted(Promise.all(chunks.map(({ ready }) => ready)), options.signal);
+      gaveUp = false;
+    } finally {
+      for (const flight of flights) flight.leave(gaveUp);
+    }
+  }
+
+  #start(run: ChunkRun, fetchClass: FetchOptions["class"]): void {
+    const flight = new Flight(fetchClass);
+    const left = new Set<number>();
+    for (let index = run.first; index < run.first + run.count; index++) {
+      left.add(index);
+      this.#pending.set(index, pendingChunk(flight));
+    }
+    const settle = (index: number, how: (chunk: PendingChunk) => void): void => {
+      const chunk = this.#pending.get(index);
+      if (!left.delete(index) || chunk?.flight !== flight) return;
+      this.#pending.delete(index);
+      how(chunk);
+    };
+    const failAll = (error: unknown): void => {
+      for (const index of [...left]) settle(index, ({ reject }) => reject(error));
     };
     // A flight that everybody left is of no use to those who come later.
-    flight.signal.addEventListener("abort", () => {
-      for (const index of settle.keys()) forget(index);
-    });
-    const deliver: ChunkSink = (index, decoded) => {
-      settle.get(index)?.resolve(decoded);
-      settle.delete(index);
-      forget(index);
-    };
-    const fail = (error: unknown): void => {
-      for (const [index, { reject }] of settle) {
-        reject(error);
-        forget(index);
-      }
-    };
-    const missing = (): Error => new Error(`${source.name} left out chunks of a run it said it gave`);
-    source
-      .fetch(blob, run, { class: fetchClass, signal: flight.signal }, deliver)
-      .then(() => settle.size > 0 && fail(missing()), fail);
+    const { signal } = flight.options;
+    signal.addEventListener("abort", () => failAll(signal.reason), { once: true });
+    const onReady = (index: number): void => settle(index, ({ resolve }) => resolve());
+    // Not before those who wait have joined.
+    const filling = Promise.resolve().then(() => this.#fill(run, flight.options, onReady));
+    filling.then(() => failAll(new Error("a fetch left out chunks of a run it said it gave")), failAll);
   }
-
-  return {
-    name: source.name,
-    async fetch(blob, run, options, sink) {
-      throwIfAborted(options.signal);
-      checkRun(blob, run.first, run.count);
-      const isPending = (index: number): boolean => pendingOf.get(blob.id)?.has(index) === true;
-      for (const part of runsWhere(run, (index) => !isPending(index))) start(blob, part, options.class);
-      const chunks = Array.from({ length: run.count }, (_, position): [number, PendingChunk] => {
-        const index = run.first + position;
-        return [index, pendingOf.get(blob.id)?.get(index) as PendingChunk];
-      });
-      await receive(chunks, options, sink);
-    },
-  };
 }
 
-/** Passes chunks to a sink until all are there, one fails, or the caller leaves. */
-async function receive(
-  chunks: readonly (readonly [number, PendingChunk])[],
-  { signal }: FetchOptions,
-  sink: ChunkSink,
-): Promise<void> {
-  const flights = new Set(chunks.map(([, { flight }]) => flight));
-  for (const flight of flights) flight.join();
-  let isOver = false;
-  let onAbort = (): void => {};
-  try {
-    const left = new Promise<never>((_, reject) => {
-      onAbort = () => reject(abortedError(signal));
-      if (signal.aborted) onAbort();
-      else signal.addEventListener("abort", onAbort, { once: true });
-    });
-    const all = chunks.map(async ([index, { decoded }]) => {
-      const bytes = await decoded;
-      if (!isOver) await sink(index, bytes);
-    });
-    await Promise.race([Promise.all(all), left]);
-  } finally {
-    isOver = true;
-    signal.removeEventListener("abort", onAbort);
-    for (const flight of flights) flight.leave();
-  }
+function pendingChunk(flight: Flight): PendingChunk {
+  let resolve = (): void => {};
+  let reject = (_error: unknown): void => {};
+  const ready = new Promise<void>((onReady, onFailure) => {
+    resolve = onReady;
+    reject = onFailure;
+  });
+  // Those who wait see the failure; when nobody does it is no news.
+  ready.catch(() => {});
+  return { flight, ready, resolve, reject };
 }

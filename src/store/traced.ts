@@ -36,6 +36,7 @@ export function tracedChunks(source: ChunkSource): ChunkSource {
 export function tracedBlobs(blobs: BlobSource): BlobSource {
   return {
     name: blobs.name,
+    isHedgeable: blobs.isHedgeable === true,
     size: (blobId, options) => blobs.size(blobId, options),
     read(blobId, offset, length, options) {
       if (!REQUESTS.hasSubscribers) return blobs.read(blobId, offset, length, options);

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { fstatSync, writeSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { CHUNK_MAP_HEADER_SIZE, decodeChunkMap, isChunkReady } from "#src/format/blob/chunk-map.js";
 import { openCacheFile } from "#src/store/cache-file.js";
 import { ChunkCache, type ChunkCacheOptions } from "#src/store/chunk-cache.js";
@@ -320,6 +322,59 @@ describe("ChunkCache, when power may fail at any moment", () => {
     await assert.rejects(cache.write(2, chunks[2] as Uint8Array), { code: "ERR_CACHE_IO" });
     await assert.rejects(cache.close(), { code: "ERR_CACHE_IO" });
     assert.deepEqual(await durableChunks(), []);
+  });
+});
+
+describe("ChunkCache.lend()", () => {
+  const { signal } = new AbortController();
+
+  it("makes a chunk ready when its borrower says so, and durable as any other", async () => {
+    await using cache = await openCache();
+    await cache.lend(signal, async ({ fd, wrote }) => {
+      writeSync(fd, chunks[4] as Uint8Array, 0, undefined, blob.table.decodedOffsets[4]);
+      assert.ok(!cache.isReady(4));
+      wrote(4);
+    });
+    assert.deepEqual(Buffer.from(await cache.read(4)), Buffer.from(chunks[4] as Uint8Array));
+    await cache.flush();
+    assert.deepEqual(await durableChunks(), [4]);
+  });
+
+  it("stops its borrowers when the file is closed, and closes it only when they have ended", async () => {
+    const cache = await openCache();
+    const steps: string[] = [];
+    const lending = cache.lend(signal, async ({ fd }, stop) => {
+      await new Promise((resolve) => stop.addEventListener("abort", resolve));
+      // A thread that is in the middle of a write.
+      await delay(20);
+      fstatSync(fd);
+      steps.push("borrower ended");
+    });
+    await cache.close();
+    steps.push("closed");
+    await lending;
+    assert.deepEqual(steps, ["borrower ended", "closed"]);
+    await assert.rejects(
+      cache.lend(signal, async () => {}),
+      { code: "ERR_ABORTED" },
+    );
+  });
+
+  it("takes nothing from a borrower when a sync failed meanwhile", async () => {
+    const openFile: NonNullable<ChunkCacheOptions["openFile"]> = async (path) => {
+      const file = await openCacheFile(path);
+      file.datasync = () => Promise.reject(new Error("EIO: i/o error, fdatasync"));
+      return file;
+    };
+    const cache = await openCache({ openFile });
+    await fill(cache, [0]);
+    const lending = cache.lend(signal, async ({ wrote }) => {
+      await assert.rejects(cache.flush(), { code: "ERR_CACHE_IO" });
+      wrote(1);
+    });
+    await assert.rejects(lending, { code: "ERR_CACHE_IO" });
+    assert.ok(!cache.isReady(1));
+    await assert.rejects(cache.close(), { code: "ERR_CACHE_IO" });
   });
 });
 

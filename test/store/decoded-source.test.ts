@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, openSync, readSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { ChunkWorkers } from "#src/codec/chunk-workers.js";
 import { DecodedSource } from "#src/store/decoded-source.js";
@@ -11,7 +14,22 @@ testChunkSource("DecodedSource with small requests", (blobs) => new DecodedSourc
 const workers = new ChunkWorkers(2);
 after(() => workers[Symbol.asyncDispose]());
 testChunkSource("DecodedSource with threads", (blobs) => {
-  return new DecodedSource(blobs, { decode: (task) => workers.decode(task) });
+  return new DecodedSource(blobs, { threads: workers });
+});
+
+const file = openSync(join(mkdtempSync(join(tmpdir(), "nydus-decoded-")), "data"), "w+");
+testChunkSource("DecodedSource into a file", (blobs) => {
+  const source = new DecodedSource(blobs, { threads: workers });
+  return {
+    name: source.name,
+    fetch: (chunked, run, options, sink) =>
+      source.fetch(chunked, run, { ...options, file: { fd: file, path: "data" } }, async (index, decoded) => {
+        assert.equal(decoded, undefined);
+        const bytes = new Uint8Array(chunked.table.decodedSizes[index] as number);
+        readSync(file, bytes, 0, bytes.length, chunked.table.decodedOffsets[index] as number);
+        await sink(index, bytes);
+      }),
+  };
 });
 
 const made = makeBlob(30);

@@ -24,7 +24,7 @@ describe("tracedChunks()", () => {
     const options = { class: "prefetch", signal } as const;
     const fetch = () =>
       tracedChunks(source).fetch(BLOB, { first: 0, count: 2 }, options, (index, decoded) => {
-        given.push(index, ...decoded);
+        given.push(index, ...(decoded ?? []));
       });
     await fetch();
     using watched = watchTraces("fetch");

@@ -1,9 +1,11 @@
 import { appendFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { BLOB_PLACE_FORMS, parseBlobPlace } from "../../app/blob-places.ts";
 import { type ImageRequest, withNydusImage } from "../../app/image-request.ts";
 import { ENGINES, MAX_WORKERS, type MountStats, serveImage } from "../../app/mount-image.ts";
-import { PREFETCH_CHOICES } from "../../app/prefetch.ts";
+import { readPathList } from "../../app/path-list.ts";
+import { PREFETCH_CHOICES, type PrefetchOptions } from "../../app/prefetch.ts";
 import { unmountImage } from "../../app/unmount-image.ts";
 import { CodedError } from "../../base/errors.ts";
 import { choiceOption, integerOption } from "../../base/options.ts";
@@ -11,13 +13,23 @@ import { failureOf } from "../exit.ts";
 import { addImageOptions, IMAGE_DESCRIPTION, type ImageFlags, imageRequestOf } from "../image-options.ts";
 import type { Output } from "../output.ts";
 import type { EnvironmentCommand } from "../program.ts";
-import { type CommandRun, finishCommand, integerArgument } from "../program.ts";
+import {
+  type CommandRun,
+  finishCommand,
+  integerArgument,
+  repeatedArgument,
+  sizeArgument,
+} from "../program.ts";
 import { startDetached, tellMounted } from "./detach.ts";
 
 interface MountFlags extends ImageFlags {
   readonly engine?: string;
   readonly cacheDir?: string;
   readonly prefetch?: string;
+  readonly prefetchFile?: string;
+  readonly prefetchRate?: number;
+  readonly blobSource?: readonly string[];
+  readonly trace?: string;
   readonly workers?: number;
   readonly detach?: boolean;
   readonly logFile?: string;
@@ -36,6 +48,24 @@ export function addMountCommand(program: EnvironmentCommand): void {
       "folder of the cache (default: /var/cache/nydus-toolkit for root, ~/.cache/nydus-toolkit for others)",
     )
     .option("--prefetch <what>", `fetch in the background: ${PREFETCH_CHOICES.join(", ")} (default: none)`)
+    .option(
+      "--prefetch-file <file>",
+      "fetch the files and directories that it names first, one a line, or those of a trace; - is standard input",
+    )
+    .option(
+      "--prefetch-rate <size>",
+      "stored bytes a second that a prefetch may take, such as 10MiB (default: unlimited)",
+      sizeArgument("prefetch-rate"),
+    )
+    .option(
+      "--blob-source <place>",
+      `ask this place for blobs before the image's own: ${BLOB_PLACE_FORMS} (repeatable)`,
+      repeatedArgument,
+    )
+    .option(
+      "--trace <file>",
+      "when the mount ends, write what was read of which file, in order of first reads",
+    )
     .option("--workers <number>", "threads that answer reads (default: 2)", integerArgument("workers"))
     .option("--detach", "return once the image is mounted")
     .option(
@@ -75,7 +105,8 @@ async function run(
     return 0;
   }
   const engine = choiceOption("engine", flags.engine ?? "auto", ENGINES);
-  const prefetch = choiceOption("prefetch", flags.prefetch ?? "none", PREFETCH_CHOICES);
+  const prefetch = prefetchOf(flags);
+  const blobPlaces = (flags.blobSource ?? []).map(parseBlobPlace);
   const workers = integerOption("workers", flags.workers ?? 2, 1, MAX_WORKERS);
   const cacheDirectory = flags.cacheDir ?? defaultCacheDirectory();
   if (flags.detach === true) {
@@ -86,7 +117,7 @@ async function run(
   }
 
   const { request: asked, rest } = imageRequestOf(operands, flags, 1);
-  const request: ImageRequest = { ...asked, access: { ...asked.access, patience: "reader" } };
+  const request: ImageRequest = { ...asked, blobPlaces, access: { ...asked.access, patience: "reader" } };
   const [mountpoint] = rest;
   if (mountpoint === undefined) {
     const wanted = flags.bootstrap === undefined ? "IMAGE and MOUNTPOINT" : "MOUNTPOINT";
@@ -95,7 +126,14 @@ async function run(
   const stats = await withNydusImage(request, { signal }, (opened) =>
     serveImage(
       opened,
-      { mountpoint, cacheDirectory, engine, prefetch, workers },
+      {
+        mountpoint,
+        cacheDirectory,
+        engine,
+        prefetch,
+        workers,
+        ...(flags.trace !== undefined && { traceFile: flags.trace }),
+      },
       {
         signal,
         onMounted({ engine: chosen, reason }) {
@@ -111,6 +149,16 @@ async function run(
   output.record("unmounted", stats);
   if (flags.stats !== undefined) writeStats(flags.stats, stats);
   return 0;
+}
+
+function prefetchOf({ prefetch, prefetchFile, prefetchRate }: MountFlags): PrefetchOptions {
+  return {
+    choice: choiceOption("prefetch", prefetch ?? "none", PREFETCH_CHOICES),
+    ...(prefetchFile !== undefined && { paths: readPathList(prefetchFile, "prefetch file") }),
+    ...(prefetchRate !== undefined && {
+      rate: integerOption("prefetch-rate", prefetchRate, 1, Number.MAX_SAFE_INTEGER),
+    }),
+  };
 }
 
 /** A failed read: the mount lives on, so this is no failure of the command. */
