@@ -78,15 +78,18 @@ describe("nydus-mount", { skip: skipFuse, concurrency: 2 }, () => {
     });
   }
 
-  it("ends with 4 when a blob is cut off and its chunk table with it", async () => {
+  it("mounts, and fails every read with EIO and a line, when a blob is cut off and its chunk table with it", async () => {
     await using folder = new MountFolder();
     copyFileSync(fixturePath("golden", "made", RUN, BLOB), join(folder.path, BLOB));
     truncateSync(join(folder.path, BLOB), 100_000);
     const bootstrap = fixturePath("golden", "made", RUN, "bootstrap");
-    const { status, stderr } = await folder.start(["--bootstrap", bootstrap, "--blob-dir", folder.path])
-      .ended;
-    assert.match(stderr, /^nydus-mount: [^\n]+ \[ERR_BLOB_CORRUPT\]\n$/);
-    assert.equal(status, 4);
+    const mount = await folder.mount(["--bootstrap", bootstrap, "--blob-dir", folder.path]);
+    const { stdout, stderr: seen } = await shell(`cat ${folder.mountpoint}/names/.a`);
+    assert.equal(stdout, "");
+    assert.match(seen, /: Input\/output error/);
+    const { status, stderr } = await mount.stop();
+    assert.match(stderr, /^read failed: [^\n]+ \[ERR_BLOB_CORRUPT\]$/m);
+    assert.equal(status, 0);
   });
 
   it("fails reads of what a blob has lost with EIO and a line, and serves the rest", async () => {
