@@ -45,7 +45,7 @@ describe("the telemetry of nydus-daemon", { skip }, () => {
     folder = await temporaryDirectory();
     registry = await TestRegistry.start();
     original = join(folder.path, "original");
-    names = writeRandomTree(original, 4, 1_500_000);
+    names = writeRandomTree(original, 24, 1_500_000);
     image = `${registry.host}/app:nydus`;
     await convertTree(original, image);
   });
@@ -90,7 +90,8 @@ describe("the telemetry of nydus-daemon", { skip }, () => {
     assert.ok(count(read, 'nydus_process_pss_bytes{process="daemon"}') > 2 ** 24);
     assert.ok(count(read, 'nydus_process_pss_bytes{process="supervisor"}') > 2 ** 20);
 
-    const held = await startInFlightRead(registry, mountpoint, original, names[1] ?? "");
+    // Farther off than was read ahead for the first file.
+    const held = await startInFlightRead(registry, mountpoint, original, names[16] ?? "");
     const hung = await node.until(async () => {
       const samples = await scrape(node);
       return count(samples, "nydus_reads_hung") > 0 && samples;
@@ -103,8 +104,9 @@ describe("the telemetry of nydus-daemon", { skip }, () => {
     const late = await scrape(node);
     assert.ok(count(late, 'nydus_read_failures_total{code="ERR_DEADLINE_EXCEEDED"}') >= 1);
 
+    // The fault is in the middle of the blob.
     registry.faults.wrongBytes = true;
-    assert.notEqual((await shell(`cat ${file(2)} >/dev/null`)).status, 0);
+    assert.notEqual((await shell(`cat ${file(12)} >/dev/null`)).status, 0);
     registry.faults.wrongBytes = false;
     const wrong = await scrape(node);
     assert.ok(count(wrong, 'nydus_verification_failures_total{source="registry"}') >= 1);
