@@ -1,8 +1,7 @@
-import { realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError } from "../base/errors.ts";
 import { parseImageName } from "../format/oci/image-name.ts";
-import { mountpointOf } from "../mount/mount.ts";
+import { mountpointOf, resolveMountpoint } from "../mount/mount.ts";
 import { findMount } from "../mount/mount-table.ts";
 import type { JsonRoute } from "../net/json-server.ts";
 import {
@@ -75,7 +74,7 @@ async function mount(
   signal: AbortSignal,
 ): Promise<MountReply> {
   const { service, log } = control;
-  const mountpoint = await existingDirectory(request.mountpoint);
+  const mountpoint = await resolveMountpoint(request.mountpoint);
   if (request.credentials !== undefined) {
     service.credentials.give(scopeOf(request.image), request.credentials);
     control.keepSecrets();
@@ -153,14 +152,4 @@ function scopeOf(image: string | undefined): string {
     throw new CodedError("ERR_OPTION_INVALID", "credentials are given for an image that is in no registry");
   }
   return join(name.reference.registry, name.reference.repository);
-}
-
-async function existingDirectory(path: string): Promise<string> {
-  try {
-    const resolved = await realpath(path);
-    if ((await stat(resolved)).isDirectory()) return resolved;
-  } catch (cause) {
-    throw new CodedError("ERR_PATH_NOT_FOUND", `mountpoint ${path}`, { cause });
-  }
-  throw new CodedError("ERR_PATH_NOT_FOUND", `mountpoint ${path} is not a directory`);
 }

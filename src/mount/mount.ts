@@ -189,7 +189,12 @@ async function findCacheFiles(
   return files;
 }
 
-async function resolveMountpoint(path: string): Promise<string> {
+/**
+ * The directory at a path, without symbolic links.
+ *
+ * @throws {CodedError} ERR_PATH_NOT_FOUND when there is none.
+ */
+export async function resolveMountpoint(path: string): Promise<string> {
   try {
     // The last part is not touched: a stale mount there would not answer.
     const resolved = await realpath(path);
