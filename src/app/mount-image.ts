@@ -1,4 +1,5 @@
 import { writeFileSync } from "node:fs";
+import { fired } from "../base/abort.ts";
 import { CodedError, isCoded } from "../base/errors.ts";
 import { ChunkTrace } from "../mount/chunk-trace.ts";
 import { type ENGINES, type Engine, type MountedImage, mountImage } from "../mount/mount.ts";
@@ -128,11 +129,6 @@ function writeTrace(path: string, text: string): void {
   } catch (cause) {
     throw new CodedError("ERR_TARGET_IO", `trace ${path} cannot be written`, { cause });
   }
-}
-
-function fired(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 function statsOf(

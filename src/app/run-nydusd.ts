@@ -1,6 +1,7 @@
 import { openSync } from "node:fs";
 import { readFile, realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { fired } from "../base/abort.ts";
 import { CodedError } from "../base/errors.ts";
 import { JsonServer } from "../net/json-server.ts";
 import { EventLog } from "../node/event-log.ts";
@@ -88,9 +89,4 @@ async function readConfig(path: string | undefined): Promise<string> {
     "ERR_LIMIT_EXCEEDED",
     `configuration ${path} has over ${MAX_NYDUSD_CONFIG_SIZE} bytes`,
   );
-}
-
-function fired(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }

@@ -30,3 +30,9 @@ export async function orAborted<Result>(work: Promise<Result>, signal: AbortSign
 export function abortedError(signal: AbortSignal): CodedError {
   return new CodedError("ERR_ABORTED", "interrupted", { cause: signal.reason });
 }
+
+/** Resolves when the signal fires. */
+export function fired(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
